@@ -1,5 +1,6 @@
 import type { BoundGraph, Lane, Role, Selector } from '../graph/document.ts';
 import type { ModelShape, PointName } from '../graph/points.ts';
+import type { Refusal } from '../graph/refusal.ts';
 import type { Quantization } from '../model/weights.ts';
 
 /** Something that runs a model with an intervention graph. Several exist; one conformance suite holds them together. */
@@ -16,14 +17,6 @@ export interface Engine {
   /** What it cannot run, each with a reason and a remedy; empty means it can. */
   check(graph: BoundGraph, lanes?: readonly Lane[]): Refusal[];
   dispose(): Promise<void>;
-}
-
-export interface Refusal {
-  readonly code: 'graph/refused' | 'graph/model-mismatch';
-  /** Node id, or '' when the whole graph is meant. */
-  readonly node: string;
-  readonly reason: string;
-  readonly remedy: string;
 }
 
 export interface AdapterInfo {
