@@ -5,7 +5,12 @@ import type { ModelShape, PointName } from './points.ts';
 export type Role = 'user' | 'assistant' | 'system' | 'template';
 
 export type Selector =
-  | 'all' | 'none' | 'prompt' | 'last' | 'generated' | 'answer'
+  | 'all'
+  | 'none'
+  | 'prompt'
+  | 'last'
+  | 'generated'
+  | 'answer'
   | { readonly from?: number; readonly to?: number }
   | { readonly at: readonly number[] }
   | { readonly role: Role }
@@ -24,7 +29,13 @@ export interface At {
 export type VectorRef = string | readonly [string, number];
 
 export interface SourceRef {
-  readonly from: { readonly lane: string | number; readonly point: PointName; readonly layer?: number; readonly head?: number; readonly tokens: Selector };
+  readonly from: {
+    readonly lane: string | number;
+    readonly point: PointName;
+    readonly layer?: number;
+    readonly head?: number;
+    readonly tokens: Selector;
+  };
 }
 
 export interface Gate {
@@ -60,8 +71,14 @@ export interface ReadNode {
 
 export type GraphNode = EditNode | ReadNode;
 
-export interface StoredVector { readonly shape: readonly number[]; readonly sha256: string }
-export interface InlineVector { readonly shape: readonly number[]; readonly data: readonly number[] }
+export interface StoredVector {
+  readonly shape: readonly number[];
+  readonly sha256: string;
+}
+export interface InlineVector {
+  readonly shape: readonly number[];
+  readonly data: readonly number[];
+}
 
 export interface GraphDocument {
   readonly tiller: 1;
@@ -72,7 +89,10 @@ export interface GraphDocument {
 }
 
 /** A tensor of f32 rows: `shape` is [width] or [rows, width]. */
-export interface Vector { readonly shape: readonly number[]; readonly data: Float32Array }
+export interface Vector {
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+}
 export type VectorTable = Readonly<Record<string, Vector>>;
 
 /** A validated document with all its vectors at hand: what engines take. */

@@ -17,13 +17,31 @@ export interface PointRow {
 
 /** In the order of the forward pass; `embed` first, then per layer, then `final_norm` and `logits`. */
 export const points = [
-  { point: 'embed', width: 'hidden', perLayer: false, heads: null, doc: 'token embeddings as they enter layer 0, after the family\'s scaling' },
+  {
+    point: 'embed',
+    width: 'hidden',
+    perLayer: false,
+    heads: null,
+    doc: "token embeddings as they enter layer 0, after the family's scaling",
+  },
   { point: 'resid_pre', width: 'hidden', perLayer: true, heads: null, doc: 'input of a layer' },
   { point: 'q', width: 'query', perLayer: true, heads: 'query', doc: 'queries after bias and head norm, before rotary embedding' },
   { point: 'k', width: 'kv', perLayer: true, heads: 'kv', doc: 'keys after bias and head norm, before rotary embedding' },
   { point: 'v', width: 'kv', perLayer: true, heads: 'kv', doc: 'values after bias' },
-  { point: 'z', width: 'query', perLayer: true, heads: 'query', doc: 'concatenated head outputs, before o_proj: the place of head-level steering' },
-  { point: 'attn_out', width: 'hidden', perLayer: true, heads: null, doc: 'output of o_proj, bias included, before any norm that follows it' },
+  {
+    point: 'z',
+    width: 'query',
+    perLayer: true,
+    heads: 'query',
+    doc: 'concatenated head outputs, before o_proj: the place of head-level steering',
+  },
+  {
+    point: 'attn_out',
+    width: 'hidden',
+    perLayer: true,
+    heads: null,
+    doc: 'output of o_proj, bias included, before any norm that follows it',
+  },
   { point: 'resid_mid', width: 'hidden', perLayer: true, heads: null, doc: 'after the attention output is added to the residual stream' },
   { point: 'mlp_act', width: 'intermediate', perLayer: true, heads: null, doc: 'activation(gate), before the product with up' },
   { point: 'mlp_hidden', width: 'intermediate', perLayer: true, heads: null, doc: 'input of down_proj' },

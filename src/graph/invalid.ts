@@ -1,0 +1,45 @@
+import type { BaseIssue } from 'valibot';
+import { TillerError } from '../errors/error.ts';
+
+export type Path = readonly (string | number)[];
+
+/** `['nodes', 3, 'at', 'layer']` as `nodes[3].at.layer`; the document itself is `the document`. */
+export function formatPath(path: Path): string {
+  let text = '';
+  for (const key of path) {
+    if (typeof key === 'number') text += `[${key}]`;
+    else if (/^[\w$]+$/.test(key)) text += text === '' ? key : `.${key}`;
+    else text += `[${JSON.stringify(key.length > 40 ? `${key.slice(0, 40)}…` : key)}]`;
+  }
+  return text === '' ? 'the document' : text;
+}
+
+export const invalid = (path: Path, problem: string): TillerError => new TillerError('graph/invalid', { path: formatPath(path), problem });
+
+const shorten = (text: string): string => (text.length > 60 ? `${text.slice(0, 60)}…` : text);
+
+/** What valibot found, in the words of the document rather than of the checker. */
+export function describeIssue(issue: BaseIssue<unknown>): { path: string; problem: string } {
+  const path = (issue.path ?? []).map((item) => (typeof item.key === 'number' ? item.key : String(item.key)));
+  const last = path.at(-1);
+  const { kind, type, expected, received } = issue;
+  let problem: string;
+  if (kind === 'schema' && type === 'strict_object' && expected === 'never')
+    problem = `the key "${shorten(String(last))}" is not known here`;
+  else if (kind === 'schema' && received === 'undefined' && last !== undefined)
+    problem = `"${shorten(String(last))}" is missing, expected ${plain(expected)}`;
+  else if (type === 'check' || type === 'regex') problem = issue.message;
+  else if (type === 'integer') problem = `expected a whole number, got ${shorten(received)}`;
+  else if (type === 'max_length') problem = `longer than the limit of ${plain(expected)}`;
+  else problem = `expected ${plain(expected)}, got ${shorten(received)}`;
+  return { path: formatPath(path), problem };
+}
+
+/** valibot writes `>=0`, `("a" | "b")`, `Object`. */
+const plain = (expected: string | null): string => {
+  if (expected === null || expected === 'unknown') return 'a value';
+  if (/^[<>]=?-?\d/.test(expected)) return `a number ${expected}`;
+  if (expected === 'Object') return 'an object';
+  if (expected === 'Array') return 'an array';
+  return expected.replace(/^\((.*)\)$/, '$1').replaceAll(' | ', ', ');
+};
