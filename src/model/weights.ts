@@ -18,9 +18,29 @@ export interface WeightSource {
 
 /** What a weight is for. `layer` roles repeat per layer. */
 export type TensorRole =
-  | 'embed' | 'final_norm' | 'head'
-  | 'input_norm' | 'q' | 'k' | 'v' | 'q_bias' | 'k_bias' | 'v_bias' | 'q_norm' | 'k_norm' | 'o' | 'o_bias'
-  | 'post_attn_norm' | 'pre_mlp_norm' | 'gate' | 'up' | 'down' | 'gate_bias' | 'up_bias' | 'down_bias' | 'post_mlp_norm';
+  | 'embed'
+  | 'final_norm'
+  | 'head'
+  | 'input_norm'
+  | 'q'
+  | 'k'
+  | 'v'
+  | 'q_bias'
+  | 'k_bias'
+  | 'v_bias'
+  | 'q_norm'
+  | 'k_norm'
+  | 'o'
+  | 'o_bias'
+  | 'post_attn_norm'
+  | 'pre_mlp_norm'
+  | 'gate'
+  | 'up'
+  | 'down'
+  | 'gate_bias'
+  | 'up_bias'
+  | 'down_bias'
+  | 'post_mlp_norm';
 
 /** One tensor that a spec requires; `src/model/layout.ts` lists them in the order in which they are loaded. Matrices are [out, in]. */
 export interface TensorRequirement {

@@ -1,0 +1,104 @@
+import { f16Bits, f16ToF32, f16Value } from '../formats/float16.ts';
+
+/**
+ * Symmetric integer weights in groups of 32 consecutive inputs of one output row (the layout of ONNX Runtime's MatMulNBits,
+ * docs/ContribOperators.md there). Scales are rounded to half precision before the integers are computed, so that an engine that
+ * keeps them in half precision computes with exactly the weights that were chosen.
+ */
+export const GROUP = 32;
+
+export interface QuantizedRows {
+  /** q4: [rows, groups * 16], low nibble the even input, nibble = q + 8. q8: [rows, groups * 32], two's complement. */
+  readonly data: Uint8Array;
+  /** [rows, groups], binary16 bits. q4: value of largest magnitude / -8, so it may be negative. q8: largest magnitude / 127. */
+  readonly scales: Uint16Array;
+}
+
+/** Groups of a row: the last one may be short; its missing inputs count as zero weights. */
+export const groupsOf = (cols: number): number => Math.ceil(cols / GROUP);
+
+/** 1.5 * 2^52: adding and taking it away rounds an f64 to the nearest integer, ties to even, without a branch. */
+const ROUND = 6755399441055744;
+
+/** Quantises a matrix [rows, cols] of f32. */
+export function quantizeRows(values: Float32Array, rows: number, cols: number, kind: 'q8' | 'q4'): QuantizedRows {
+  const groups = groupsOf(cols);
+  const scales = new Uint16Array(rows * groups);
+  const data = new Uint8Array(rows * groups * (kind === 'q4' ? GROUP / 2 : GROUP));
+  if (kind === 'q4') quantize4(values, rows, cols, groups, data, scales);
+  else quantize8(values, rows, cols, groups, data, scales);
+  return { data, scales };
+}
+
+function quantize4(values: Float32Array, rows: number, cols: number, groups: number, data: Uint8Array, scales: Uint16Array): void {
+  for (let row = 0; row < rows; row++) {
+    for (let group = 0; group < groups; group++) {
+      const from = row * cols + group * GROUP;
+      const length = Math.min(GROUP, cols - group * GROUP);
+      let largest = 0;
+      let magnitude = 0;
+      for (let i = 0; i < length; i++) {
+        const value = values[from + i];
+        const size = value < 0 ? -value : value;
+        if (size > magnitude) {
+          magnitude = size;
+          largest = value;
+        }
+      }
+      const bits = magnitude === 0 ? 0 : f16Bits(largest / -8);
+      scales[row * groups + group] = bits;
+      const scale = f16Value(bits);
+      const at = (row * groups + group) * (GROUP / 2);
+      for (let pair = 0; pair < GROUP; pair += 2) {
+        const low = pair < length && scale !== 0 ? nibble(values[from + pair], scale) : 8;
+        const high = pair + 1 < length && scale !== 0 ? nibble(values[from + pair + 1], scale) : 8;
+        data[at + (pair >> 1)] = low | (high << 4);
+      }
+    }
+  }
+}
+
+function nibble(value: number, scale: number): number {
+  const q = Math.fround(value / scale) + ROUND - ROUND;
+  return (q < -8 ? -8 : q > 7 ? 7 : q) + 8;
+}
+
+function quantize8(values: Float32Array, rows: number, cols: number, groups: number, data: Uint8Array, scales: Uint16Array): void {
+  for (let row = 0; row < rows; row++) {
+    for (let group = 0; group < groups; group++) {
+      const from = row * cols + group * GROUP;
+      const length = Math.min(GROUP, cols - group * GROUP);
+      let magnitude = 0;
+      for (let i = 0; i < length; i++) {
+        const value = values[from + i];
+        const size = value < 0 ? -value : value;
+        if (size > magnitude) magnitude = size;
+      }
+      const bits = f16Bits(magnitude / 127);
+      scales[row * groups + group] = bits;
+      const scale = f16Value(bits);
+      if (scale === 0) continue;
+      const at = (row * groups + group) * GROUP;
+      for (let i = 0; i < length; i++) {
+        const q = Math.fround(values[from + i] / scale) + ROUND - ROUND;
+        data[at + i] = q < -127 ? -127 : q > 127 ? 127 : q;
+      }
+    }
+  }
+}
+
+/** The weights that the integers stand for: q * scale, [rows, cols] in f32. The plain reference of every kernel that reads them. */
+export function dequantizeRows(quantized: QuantizedRows, rows: number, cols: number, kind: 'q8' | 'q4'): Float32Array {
+  const groups = groupsOf(cols);
+  const scales = f16ToF32(quantized.scales);
+  const out = new Float32Array(rows * cols);
+  for (let row = 0; row < rows; row++) {
+    for (let col = 0; col < cols; col++) {
+      const index = row * groups * GROUP + col;
+      const byte = quantized.data[kind === 'q4' ? index >> 1 : index];
+      const q = kind === 'q4' ? ((index & 1) === 0 ? byte & 15 : byte >> 4) - 8 : (byte << 24) >> 24;
+      out[row * cols + col] = q * scales[row * groups + Math.floor(col / GROUP)];
+    }
+  }
+  return out;
+}
