@@ -23,23 +23,31 @@ export function describeIssue(issue: BaseIssue<unknown>): { path: string; proble
   const path = (issue.path ?? []).map((item) => (typeof item.key === 'number' ? item.key : String(item.key)));
   const last = path.at(-1);
   const { kind, type, expected, received } = issue;
+  const missing = kind === 'schema' && received === 'undefined' && last !== undefined;
   let problem: string;
-  if (kind === 'schema' && type === 'strict_object' && expected === 'never')
-    problem = `the key "${shorten(String(last))}" is not known here`;
-  else if (kind === 'schema' && received === 'undefined' && last !== undefined)
-    problem = `"${shorten(String(last))}" is missing, expected ${plain(expected)}`;
-  else if (type === 'check' || type === 'regex') problem = issue.message;
+  if (type === 'strict_object' && expected === 'never') problem = `the key "${shorten(String(last))}" is not known here`;
+  else if (missing) problem = `"${shorten(String(last))}" is missing`;
+  else if (ownMessage.has(type)) problem = issue.message;
   else if (type === 'integer') problem = `expected a whole number, got ${shorten(received)}`;
-  else if (type === 'max_length') problem = `longer than the limit of ${plain(expected)}`;
-  else problem = `expected ${plain(expected)}, got ${shorten(received)}`;
+  else if (type === 'min_length') problem = 'is empty';
+  else if (type === 'max_length') problem = `is longer than ${plain(expected).replace('a number <=', '')}`;
+  else problem = `expected ${plain(expected)}, got ${named.get(received) ?? shorten(received)}`;
   return { path: formatPath(path), problem };
 }
 
-/** valibot writes `>=0`, `("a" | "b")`, `Object`. */
+/** Issues whose message the schema gives. */
+const ownMessage: ReadonlySet<string> = new Set(['check', 'regex', 'custom', 'union']);
+
+const named: ReadonlyMap<string, string> = new Map([
+  ['Object', 'an object'],
+  ['Array', 'an array'],
+  ['string', 'text'],
+  ['number', 'a number'],
+]);
+
+/** valibot writes `>=0`, `("a" | ("b" | "c"))`, `Object`. */
 const plain = (expected: string | null): string => {
   if (expected === null || expected === 'unknown') return 'a value';
   if (/^[<>]=?-?\d/.test(expected)) return `a number ${expected}`;
-  if (expected === 'Object') return 'an object';
-  if (expected === 'Array') return 'an array';
-  return expected.replace(/^\((.*)\)$/, '$1').replaceAll(' | ', ', ');
+  return named.get(expected) ?? expected.replace(/[()]/g, '').replaceAll(' | ', ', ');
 };

@@ -85,7 +85,7 @@ const at = v.variant('point', [
 // --- vectors --------------------------------------------------------------------------------------------------------
 
 const vectorRow = v.strictTuple([vectorName, ordinal]);
-const lane = v.union([label, integer(0, graphLimits.index)]);
+const lane = v.union([label, integer(0, graphLimits.index)], 'expected the name or the number of a lane');
 const source = v.strictObject({
   from: v.variant('point', [
     v.strictObject({ lane, point: withHeads, layer: ordinal, head: v.optional(ordinal), tokens: selectorSchema }),
@@ -102,7 +102,10 @@ const vectorOrSource: v.GenericSchema<VectorRef | SourceRef> = v.lazy((input) =>
   return (isObject(input) ? source : vectorRef) as v.GenericSchema<VectorRef | SourceRef>;
 });
 
-const shape = v.union([v.strictTuple([dimension]), v.strictTuple([dimension, dimension])]);
+const shape = v.union(
+  [v.strictTuple([dimension]), v.strictTuple([dimension, dimension])],
+  'expected [width] or [rows, width], whole numbers from 1 up',
+);
 const inlineVector = v.pipe(
   v.strictObject({ shape, data: v.array(f32) }),
   v.check(
@@ -145,9 +148,11 @@ const read = v.variant('read', [
   v.strictObject({ ...common, read: v.literal('cosine'), vector: vectorRef }),
   v.strictObject({ ...common, read: v.literal('norm') }),
 ]);
+const neither = v.custom<never>(() => false, 'needs "edit" or "read"');
 const node = v.lazy((input) => {
   if (input === undefined) return v.union([edit, read]);
-  return isObject(input) && Object.hasOwn(input, 'read') && !Object.hasOwn(input, 'edit') ? read : edit;
+  if (!isObject(input) || Object.hasOwn(input, 'edit')) return edit;
+  return Object.hasOwn(input, 'read') ? read : neither;
 });
 
 // --- document -------------------------------------------------------------------------------------------------------
@@ -162,16 +167,33 @@ const model = v.strictObject({
   intermediate: dimension,
 });
 
+const vectors = v.pipe(
+  v.record(vectorName, vector),
+  v.check((table) => !Array.isArray(table), 'expected an object of named vectors'),
+);
+
 export const graphSchema = v.strictObject({
   tiller: v.literal(1),
   name: v.optional(label),
   model,
-  vectors: v.optional(v.record(vectorName, vector)),
+  vectors: v.optional(vectors),
   nodes: v.pipe(v.array(node), v.maxLength(graphLimits.nodes)),
 });
 
 /** Parts of the schema that the published JSON Schema names. */
-export const graphSchemaParts = { selector: selectorSchema, node, vector, vectorRef, vectorOrSource };
+export const graphSchemaParts = {
+  number: f32,
+  selector: selectorSchema,
+  at,
+  gate,
+  source,
+  vector,
+  vectorRef,
+  vectorOrSource,
+  edit,
+  read,
+  node,
+};
 
 /**
  * A document from parsed JSON, or the first problem with its place.
