@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig } from 'vitest/config';
 
 const testFiles = ['src', 'runner', 'scripts', 'test', 'workers', 'bench'].flatMap((folder) =>
@@ -11,6 +12,7 @@ const testFiles = ['src', 'runner', 'scripts', 'test', 'workers', 'bench'].flatM
 const needsDevice = (file: string): boolean => readFileSync(file, 'utf8').includes('/devices.ts');
 
 export default defineConfig({
+  plugins: [svelte()],
   test: {
     // The Vulkan loader reads the environment of the process, which worker threads do not share.
     pool: 'forks',

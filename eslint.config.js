@@ -1,0 +1,94 @@
+import js from '@eslint/js';
+import svelte from 'eslint-plugin-svelte';
+import globals from 'globals';
+import ts from 'typescript-eslint';
+import svelteConfig from './svelte.config.js';
+
+/**
+ * What each folder of src/ may import, besides itself. Arrows point one way; types may be taken from further up only where `types`
+ * says so. What is not named here is forbidden.
+ */
+const layers = {
+  errors: { code: [], types: [] },
+  formats: { code: ['errors'], types: [] },
+  graph: { code: ['errors', 'formats'], types: [] },
+  model: { code: ['errors', 'formats', 'graph'], types: [] },
+  engine: { code: ['errors', 'formats', 'graph', 'model'], types: [] },
+  store: { code: ['errors', 'formats', 'graph', 'model'], types: ['engine'] },
+  // The page reaches an engine only through a worker.
+  lab: { code: ['errors', 'formats', 'graph', 'model', 'store'], types: ['engine'] },
+};
+const outside = ['workers', 'runner', 'scripts', 'test', 'bench', 'e2e'];
+const testFiles = ['**/*.test.ts'];
+
+const boundary = (folder, { code, types }) => {
+  const others = Object.keys(layers).filter((name) => name !== folder && !code.includes(name));
+  const pattern = (names) => `^\\.\\.?/(.*/)?(${names.join('|')})/`;
+  const never = [...others.filter((name) => !types.includes(name)), ...outside];
+  const patterns = [{ regex: pattern(never), message: `src/${folder} may not know this folder: see \`layers\` in eslint.config.js` }];
+  if (types.length > 0)
+    patterns.push({ regex: pattern(types), allowTypeImports: true, message: `src/${folder} may take only types from here` });
+  if (['graph', 'model', 'engine', 'lab', 'errors', 'formats'].includes(folder)) {
+    patterns.push({ regex: '^node:', message: 'runs in the browser too: no Node API here' });
+  }
+  return {
+    files: [`src/${folder}/**/*.{ts,svelte}`],
+    // Node's own ways to read things say so in their name.
+    ignores: [...testFiles, '**/*-node.ts', '**/node-*.ts'],
+    rules: { 'no-restricted-imports': 'off', '@typescript-eslint/no-restricted-imports': ['error', { patterns }] },
+  };
+};
+
+/** Same input, same output: chance, clocks and the network are arguments of the code that computes. */
+const pure = {
+  files: ['src/{errors,formats,graph,model,engine}/**/*.ts', 'src/lab/figures/**/*.{ts,svelte}'],
+  ignores: [...testFiles, '**/*-node.ts', '**/node-*.ts'],
+  rules: {
+    'no-restricted-properties': [
+      'error',
+      { object: 'Math', property: 'random', message: 'take a seeded generator as an argument' },
+      { object: 'Date', property: 'now', message: 'take the clock as an argument' },
+      { object: 'performance', property: 'now', message: 'take the clock as an argument' },
+    ],
+    'no-restricted-syntax': [
+      'error',
+      { selector: 'NewExpression[callee.name="Date"][arguments.length=0]', message: 'take the time as an argument' },
+    ],
+    'no-restricted-globals': ['error', 'fetch', 'window', 'document', 'navigator', 'localStorage', 'process', 'Buffer', 'self'],
+  },
+};
+
+export default ts.config(
+  { ignores: ['node_modules/', 'dist/', 'models/', '.cache/', 'test-results/', 'playwright-report/', 'public/'] },
+  js.configs.recommended,
+  ...ts.configs.recommendedTypeChecked,
+  ...svelte.configs.recommended,
+  {
+    languageOptions: {
+      globals: { ...globals.browser, ...globals.node },
+      parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname, extraFileExtensions: ['.svelte'] },
+    },
+    linterOptions: { reportUnusedDisableDirectives: 'error' },
+    rules: {
+      // TypeScript knows which names exist.
+      'no-undef': 'off',
+      eqeqeq: ['error', 'always', { null: 'ignore' }],
+      'max-lines': ['error', { max: 600, skipBlankLines: true, skipComments: true }],
+      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/no-import-type-side-effects': 'error',
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true, allowNullish: true }],
+      '@typescript-eslint/require-await': 'off',
+    },
+  },
+  {
+    files: ['**/*.svelte', '**/*.svelte.ts'],
+    languageOptions: { parserOptions: { parser: ts.parser, svelteConfig } },
+    rules: { 'prefer-const': 'off', 'svelte/prefer-const': 'error' },
+  },
+  ...Object.entries(layers).map(([folder, allowed]) => boundary(folder, allowed)),
+  pure,
+  {
+    files: ['**/*.js', '**/*.mjs'],
+    ...ts.configs.disableTypeChecked,
+  },
+);
