@@ -1,0 +1,242 @@
+import type { Engine, GenerateSummary } from '../engine/engine.ts';
+import { TillerError } from '../errors/error.ts';
+import type { BoundGraph, Lane } from '../graph/document.ts';
+import type { Refusal } from '../graph/refusal.ts';
+import type {
+  HostApi, Loaded, LoadRequest, Outcome, PromptToken, RunRequest, ShiftRequest, StreamMessage, StreamToken, TokenShift,
+} from './engine-protocol.ts'; // prettier-ignore
+import { laneName, type Input } from './experiment.ts';
+import type { HostEnvironment, ModelStorage, OpenModel } from './model-access.ts';
+import type { Palette, Recipe } from './palette.ts';
+import { makePalette, measureTypicalNorms } from './quick-directions.ts';
+import { TextStream } from './text-stream.ts';
+
+/** Words shown before and after, per token. */
+const topWords = 5;
+
+interface Running {
+  readonly engine: Engine;
+  readonly model: OpenModel;
+  typical: Float32Array | null;
+}
+
+/** Lets messages in between two tokens, so that a Stop is heard: a timer turn, not a microtask. */
+const breathe = (): Promise<void> =>
+  new Promise((resolve) => {
+    const channel = new MessageChannel();
+    channel.port1.onmessage = () => {
+      channel.port1.close();
+      resolve();
+    };
+    channel.port2.postMessage(null);
+  });
+
+/** Lanes of a request: names and factors of every strength. */
+export const lanesOf = (factors: readonly number[]): Lane[] =>
+  factors.map((factor, index) => ({ name: laneName(index, factor), strengths: { '*': factor } }));
+
+/** Runs a model for the page: what the worker exposes. One model at a time; one request of a kind at a time is the page's concern. */
+export class EngineHost implements HostApi {
+  readonly #environment: HostEnvironment;
+  readonly #requests = new Map<number, AbortController>();
+  #running: Running | null = null;
+
+  constructor(environment: HostEnvironment) {
+    this.#environment = environment;
+  }
+
+  async #settle<T>(id: number | null, work: (signal: AbortSignal) => Promise<T>): Promise<Outcome<T>> {
+    const abort = new AbortController();
+    if (id !== null) this.#requests.set(id, abort);
+    try {
+      return { ok: true, value: await work(abort.signal) };
+    } catch (cause) {
+      const stopped = abort.signal.aborted && !(cause instanceof TillerError && cause.code.startsWith('device/'));
+      const error = stopped
+        ? new TillerError('request/aborted')
+        : cause instanceof TillerError
+          ? cause
+          : new TillerError('internal', { problem: cause instanceof Error ? cause.message : String(cause) });
+      return { ok: false, error: error.toJSON() };
+    } finally {
+      if (id !== null) this.#requests.delete(id);
+    }
+  }
+
+  #need(): Running {
+    if (!this.#running) throw new TillerError('request/invalid', { problem: 'no model is loaded yet' });
+    return this.#running;
+  }
+
+  #storage(): ModelStorage {
+    const { storage } = this.#environment;
+    if (!storage) throw new TillerError('store/unavailable', { problem: 'it has no private file system for pages' });
+    return storage;
+  }
+
+  cancel(id: number): Promise<void> {
+    this.#requests.get(id)?.abort();
+    return Promise.resolve();
+  }
+
+  device(): ReturnType<HostApi['device']> {
+    return this.#settle(null, () => this.#environment.device());
+  }
+
+  load(id: number, request: LoadRequest, progress: MessagePort): Promise<Outcome<Loaded>> {
+    return this.#settle(id, async (signal) => {
+      try {
+        const onProgress = (message: unknown): void => progress.postMessage(message);
+        const previous = this.#running;
+        this.#running = null;
+        await previous?.engine.dispose().catch(() => undefined);
+        const model = await this.#environment.open(request, onProgress, signal);
+        const { quantization, precision } = request.model;
+        const options = { quantization, precision, onProgress, signal, now: () => this.#environment.now() };
+        const { engine, fallback } = await this.#environment.engine(request.engine, model, options);
+        if (signal.aborted) {
+          await engine.dispose();
+          throw new TillerError('request/aborted');
+        }
+        this.#running = { engine, model, typical: null };
+        return { info: engine.model, choice: request.model, label: model.label, licence: model.licence, chat: model.text.chat, fallback };
+      } finally {
+        progress.close();
+      }
+    });
+  }
+
+  #tokens(input: Input): PromptToken[] {
+    const { text } = this.#need().model;
+    const { ids, roles } = text.encode(input);
+    const stream = new TextStream((part) => text.decode(part));
+    return ids.map((id, i) => ({ id, text: stream.push(id), role: roles[i] ?? null }));
+  }
+
+  encode(input: Input): Promise<Outcome<readonly PromptToken[]>> {
+    return this.#settle(null, () => Promise.resolve(this.#tokens(input)));
+  }
+
+  generate(id: number, request: RunRequest, port: MessagePort): Promise<Outcome<GenerateSummary>> {
+    const send = (message: StreamMessage): void => port.postMessage(message);
+    return this.#settle(id, async (signal) => {
+      try {
+        const { engine, model } = this.#need();
+        const prompt = this.#tokens(request.input);
+        send({ type: 'prompt', tokens: prompt });
+        const ids = prompt.map((token) => token.id);
+        const steps = engine.generate({
+          prompt: ids,
+          roles: prompt.map((token) => token.role),
+          graph: request.graph,
+          lanes: lanesOf(request.factors),
+          maxTokens: request.maxTokens,
+          sampling: request.sampling,
+          signal,
+        });
+        const texts = request.factors.map(() => new TextStream((part) => model.text.decode(part), ids));
+        for (;;) {
+          const next = await steps.next();
+          if (next.done) return next.value;
+          const { index, lanes } = next.value;
+          send({
+            type: 'step',
+            index,
+            lanes: lanes.map((lane, i): StreamToken | null => lane && { id: lane.token, text: texts[i].push(lane.token), logprob: lane.logprob }),
+          });
+          await breathe();
+        }
+      } finally {
+        port.close();
+      }
+    });
+  }
+
+  shifts(id: number, request: ShiftRequest): Promise<Outcome<readonly (readonly TokenShift[])[]>> {
+    return this.#settle(id, async (signal) => {
+      const { engine, model } = this.#need();
+      const prompt = request.prompt.map((token) => token.id);
+      const roles = request.prompt.map((token) => token.role);
+      const lanes: TokenShift[][] = [];
+      for (const lane of request.lanes) {
+        if (lane.ids.length === 0) {
+          lanes.push([]);
+          continue;
+        }
+        const sequence = {
+          ids: [...prompt, ...lane.ids],
+          promptLength: prompt.length,
+          roles: [...roles, ...lane.ids.map(() => 'assistant' as const)],
+        };
+        const { sequences } = await engine.score({ sequences: [sequence], graph: request.graph, factor: lane.factor, top: topWords, signal });
+        const [score] = sequences;
+        const words = (list: readonly { id: number; logprob: number }[] | undefined): TokenShift['before'] =>
+          list?.map((top) => ({ text: model.text.decode([top.id]), logprob: top.logprob })) ?? [];
+        lanes.push(
+          lane.ids.map((_, i) => {
+            const t = prompt.length + i - 1;
+            return { kl: score.kl?.[t] ?? 0, before: words(score.top?.unedited[t]), after: words(score.top?.edited?.[t]) };
+          }),
+        );
+        await breathe();
+      }
+      return lanes;
+    });
+  }
+
+  direction(id: number, recipe: Recipe, previous: Palette | null): Promise<Outcome<Palette>> {
+    return this.#settle(id, async (signal) => {
+      const running = this.#need();
+      const subject = { engine: running.engine, ...running.model };
+      running.typical ??= await measureTypicalNorms(subject, signal);
+      return makePalette(subject, recipe, running.typical, previous, signal);
+    });
+  }
+
+  check(graph: BoundGraph, factors: readonly number[]): Promise<Outcome<readonly Refusal[]>> {
+    return this.#settle(null, () => Promise.resolve(this.#need().engine.check(graph, lanesOf(factors))));
+  }
+
+  storage(): ReturnType<HostApi['storage']> {
+    return this.#settle(null, () => this.#storage().list());
+  }
+
+  download(id: number, request: LoadRequest, progress: MessagePort): ReturnType<HostApi['download']> {
+    return this.#withProgress(id, progress, async (onProgress, signal) => {
+      await this.#storage().download(request, onProgress, signal);
+      return null;
+    });
+  }
+
+  keep(label: string, files: readonly File[], id: number, progress: MessagePort): ReturnType<HostApi['keep']> {
+    return this.#withProgress(id, progress, (onProgress, signal) => this.#storage().keep(label, files, onProgress, signal));
+  }
+
+  verify(id: number, key: string, progress: MessagePort): ReturnType<HostApi['verify']> {
+    return this.#withProgress(id, progress, async (onProgress, signal) => {
+      await this.#storage().verify(key, onProgress, signal);
+      return null;
+    });
+  }
+
+  remove(key: string): ReturnType<HostApi['remove']> {
+    return this.#settle(null, async () => {
+      await this.#storage().remove(key);
+      return null;
+    });
+  }
+
+  #withProgress<T>(
+    id: number,
+    port: MessagePort,
+    work: (onProgress: (message: unknown) => void, signal: AbortSignal) => Promise<T>,
+  ): Promise<Outcome<T>> {
+    return this.#settle(id, async (signal) => {
+      try {
+        return await work((message) => port.postMessage(message), signal);
+      } finally {
+        port.close();
+      }
+    });
+  }
+}

@@ -1,0 +1,120 @@
+import type { AdapterInfo, GenerateSummary, LoadProgress, ModelInfo, Sampling } from '../engine/engine.ts';
+import type { ErrorData } from '../errors/error.ts';
+import type { BoundGraph, Role } from '../graph/document.ts';
+import type { Refusal } from '../graph/refusal.ts';
+import type { Input, ModelChoice } from './experiment.ts';
+import type { Palette, Recipe } from './palette.ts';
+
+/** What crosses between the page and the engine's worker. Plain data only; errors cross as ErrorData. */
+
+export type Outcome<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: ErrorData };
+
+export interface LoadRequest {
+  readonly model: ModelChoice;
+  /** Address of the hub, without a slash at the end. */
+  readonly hub: string;
+  /** `auto` takes WebGPU and falls back to the reference engine where a small model allows it. */
+  readonly engine: 'auto' | 'reference';
+}
+
+export interface Loaded {
+  readonly info: ModelInfo;
+  readonly choice: ModelChoice;
+  readonly label: string;
+  readonly licence: string | null;
+  readonly chat: boolean;
+  /** Why the reference engine runs instead of WebGPU; null when it was not a fallback. */
+  readonly fallback: ErrorData | null;
+}
+
+/** A token as it is drawn. */
+export interface PromptToken {
+  readonly id: number;
+  readonly text: string;
+  readonly role: Role | null;
+}
+
+export interface RunRequest {
+  readonly input: Input;
+  readonly graph: BoundGraph | null;
+  /** Factor on the graph's strengths by lane; lane 0 is unedited (factor 0). */
+  readonly factors: readonly number[];
+  readonly maxTokens: number;
+  readonly sampling: Sampling;
+}
+
+export interface StreamToken {
+  readonly id: number;
+  readonly text: string;
+  /** Natural logarithm of the probability under the lane's own distribution. */
+  readonly logprob: number;
+}
+
+/** Messages of a run's port, from the worker to the page. */
+export type StreamMessage =
+  | { readonly type: 'prompt'; readonly tokens: readonly PromptToken[] }
+  | { readonly type: 'step'; readonly index: number; readonly lanes: readonly (StreamToken | null)[] };
+
+export interface TopWord {
+  readonly text: string;
+  readonly logprob: number;
+}
+
+/** How steering moved the distribution that one token was drawn from. */
+export interface TokenShift {
+  /** Nats. */
+  readonly kl: number;
+  readonly before: readonly TopWord[];
+  readonly after: readonly TopWord[];
+}
+
+export interface ShiftRequest {
+  readonly prompt: readonly PromptToken[];
+  readonly lanes: readonly { readonly ids: readonly number[]; readonly factor: number }[];
+  readonly graph: BoundGraph;
+}
+
+export type LoadMessage = LoadProgress;
+
+/** A model kept in the browser's storage. */
+export interface StoredModel {
+  readonly key: string;
+  readonly label: string;
+  readonly bytes: number;
+  /** Bytes still to be downloaded; 0 when complete. */
+  readonly missing: number;
+  readonly files: readonly { readonly name: string; readonly bytes: number; readonly have: number }[];
+}
+
+export interface StorageState {
+  readonly models: readonly StoredModel[];
+  readonly used: number;
+  readonly quota: number;
+  readonly persistent: boolean;
+}
+
+export interface DeviceReport {
+  readonly adapter: AdapterInfo | null;
+  /** Largest single buffer, bytes; null without an adapter. */
+  readonly maxBuffer: number | null;
+  /** Why WebGPU cannot be used here; null when it can. */
+  readonly problem: ErrorData | null;
+}
+
+/** The worker's methods. `id` names a request so that `cancel` can stop it. */
+export interface HostApi {
+  device(): Promise<Outcome<DeviceReport>>;
+  load(id: number, request: LoadRequest, progress: MessagePort): Promise<Outcome<Loaded>>;
+  encode(input: Input): Promise<Outcome<readonly PromptToken[]>>;
+  generate(id: number, request: RunRequest, stream: MessagePort): Promise<Outcome<GenerateSummary>>;
+  /** Shifts by lane and generated token. */
+  shifts(id: number, request: ShiftRequest): Promise<Outcome<readonly (readonly TokenShift[])[]>>;
+  direction(id: number, recipe: Recipe, previous: Palette | null): Promise<Outcome<Palette>>;
+  check(graph: BoundGraph, factors: readonly number[]): Promise<Outcome<readonly Refusal[]>>;
+  cancel(id: number): Promise<void>;
+  storage(): Promise<Outcome<StorageState>>;
+  download(id: number, request: LoadRequest, progress: MessagePort): Promise<Outcome<null>>;
+  keep(label: string, files: readonly File[], id: number, progress: MessagePort): Promise<Outcome<ModelChoice>>;
+  verify(id: number, key: string, progress: MessagePort): Promise<Outcome<null>>;
+  remove(key: string): Promise<Outcome<null>>;
+}
