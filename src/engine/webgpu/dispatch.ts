@@ -1,0 +1,11 @@
+import type { KernelVariant } from './pipelines.ts';
+
+/** One kernel call as data: what the recorder turns into a pipeline, a bind group and a dispatch. */
+export interface Dispatch {
+  readonly variant: KernelVariant;
+  /** By binding number of group 0; null where the variant does not use that number. */
+  readonly bindings: readonly (GPUBufferBinding | null)[];
+  readonly workgroups: readonly [number, number, number];
+  /** Multiply-adds, for splitting submits on slow devices. */
+  readonly cost: number;
+}

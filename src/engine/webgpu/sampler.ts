@@ -1,0 +1,129 @@
+import type { Dispatch } from './dispatch.ts';
+import type { KernelVariant } from './pipelines.ts';
+
+/** Steps that the output ring of `sample` holds. */
+export const RING = 16;
+/** In place of a token id: there is none. */
+export const NO_TOKEN = 0xffffffff;
+/** Most tokens a row that `topk` lists. */
+export const MAX_TOP = 32;
+
+/** The row table's fourth word: lane (bits 0 to 15) | ring step (16 to 23) | these two. */
+export const LAST_PROMPT_BIT = 0x40000000;
+export const ENDED_BIT = 0x80000000;
+
+/** The kernels that turn logits into tokens and scores, for `Pipelines.prepare`. */
+export const samplerKernels = {
+  sample: { shader: 'sample' },
+  logprob: { shader: 'logprob' },
+  kl: { shader: 'kl' },
+  topk: { shader: 'topk' },
+} as const satisfies Record<string, KernelVariant>;
+
+/** Logits of a batch: [rows, stride] f32; stride is the vocabulary padded to a multiple of 32. */
+export interface LogitsView {
+  readonly binding: GPUBufferBinding;
+  readonly vocab: number;
+  readonly stride: number;
+  readonly rows: number;
+}
+
+/** `sample`'s uniform, 32 bytes. It changes with the request only. */
+export function sampleParams(
+  logits: Omit<LogitsView, 'binding'>,
+  sampling: { readonly temperature: number; readonly topK: number; readonly topP: number },
+  stopCount: number,
+): ArrayBuffer {
+  const bytes = new ArrayBuffer(32);
+  new Uint32Array(bytes, 0, 4).set([logits.vocab, logits.stride, sampling.topK, stopCount]);
+  new Float32Array(bytes, 16, 2).set([sampling.temperature, sampling.topP]);
+  new Uint32Array(bytes, 24, 1).set([logits.rows]);
+  return bytes;
+}
+
+/** The uniform, 16 bytes, of `logprob` (count: rows, last: 0), `kl` (count: pairs, last: 0) and `topk` (count: rows, last: n). */
+export function rowParams(logits: Pick<LogitsView, 'vocab' | 'stride'>, count: number, last = 0): Uint32Array<ArrayBuffer> {
+  return new Uint32Array([logits.vocab, logits.stride, count, last]);
+}
+
+/** Workgroups for one group a row: more than 65535 rows go on along y. */
+function grid(rows: number): [number, number, number] {
+  const y = Math.ceil(rows / 65535);
+  return [Math.ceil(rows / y), y, 1];
+}
+
+/** Passes over the row that `find_threshold` makes. */
+const thresholdPasses = 11;
+
+/**
+ * Next token of every row (at most 65535 of them).
+ * @param buffers.params `sampleParams`
+ * @param buffers.rows row table, vec4<u32> a row: read, and moved one step forward
+ * @param buffers.seeds u32 a row
+ * @param buffers.stops u32 ids; at least 4 bytes even where there are none
+ * @param buffers.output RING x rows of (token, bits of the log-probability)
+ */
+export function sampleDispatch(
+  logits: LogitsView,
+  buffers: Readonly<Record<'params' | 'rows' | 'seeds' | 'stops' | 'output', GPUBufferBinding>>,
+): Dispatch {
+  return {
+    variant: samplerKernels.sample,
+    bindings: [buffers.params, logits.binding, buffers.rows, buffers.seeds, buffers.stops, buffers.output],
+    workgroups: [logits.rows, 1, 1],
+    cost: logits.rows * logits.vocab * (2 + 2 * thresholdPasses),
+  };
+}
+
+/**
+ * Log-probability of one target a row and the row's log-sum-exp.
+ * @param buffers.params `rowParams(logits, rows)`
+ * @param buffers.targets u32 a row, NO_TOKEN for none
+ * @param buffers.output vec2<f32> a row: (log-probability, 0 for none; log-sum-exp)
+ */
+export function logprobDispatch(
+  logits: LogitsView,
+  buffers: Readonly<Record<'params' | 'targets' | 'output', GPUBufferBinding>>,
+): Dispatch {
+  return {
+    variant: samplerKernels.logprob,
+    bindings: [buffers.params, logits.binding, buffers.targets, buffers.output],
+    workgroups: grid(logits.rows),
+    cost: logits.rows * logits.vocab,
+  };
+}
+
+/**
+ * KL(a || b) in nats for pairs of rows of the same logits.
+ * @param count number of pairs
+ * @param buffers.params `rowParams(logits, count)`
+ * @param buffers.scores output of `logprobDispatch` over the same logits
+ * @param buffers.pairs vec2<u32> a pair: rows a and b
+ * @param buffers.output f32 a pair
+ */
+export function klDispatch(
+  logits: LogitsView,
+  count: number,
+  buffers: Readonly<Record<'params' | 'scores' | 'pairs' | 'output', GPUBufferBinding>>,
+): Dispatch {
+  return {
+    variant: samplerKernels.kl,
+    bindings: [buffers.params, logits.binding, buffers.scores, buffers.pairs, buffers.output],
+    workgroups: grid(count),
+    cost: 2 * count * logits.vocab,
+  };
+}
+
+/**
+ * The n most likely tokens of every row, n at most MAX_TOP.
+ * @param buffers.params `rowParams(logits, rows, n)`
+ * @param buffers.output rows x n of (token, bits of the log-probability); (NO_TOKEN, 0) beyond the vocabulary
+ */
+export function topkDispatch(logits: LogitsView, buffers: Readonly<Record<'params' | 'output', GPUBufferBinding>>): Dispatch {
+  return {
+    variant: samplerKernels.topk,
+    bindings: [buffers.params, logits.binding, buffers.output],
+    workgroups: grid(logits.rows),
+    cost: logits.rows * logits.vocab * (2 + thresholdPasses),
+  };
+}
