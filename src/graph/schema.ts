@@ -167,16 +167,11 @@ const model = v.strictObject({
   intermediate: dimension,
 });
 
-const vectors = v.pipe(
-  v.record(vectorName, vector),
-  v.check((table) => !Array.isArray(table), 'expected an object of named vectors'),
-);
-
 export const graphSchema = v.strictObject({
   tiller: v.literal(1),
   name: v.optional(label),
   model,
-  vectors: v.optional(vectors),
+  vectors: v.optional(v.record(vectorName, vector)),
   nodes: v.pipe(v.array(node), v.maxLength(graphLimits.nodes)),
 });
 
@@ -204,9 +199,15 @@ export function parseGraph(value: unknown): GraphDocument {
   const result = v.safeParse(graphSchema, value, { abortEarly: true });
   if (!result.success) throw new TillerError('graph/invalid', describeIssue(result.issues[0]));
   const document: GraphDocument = result.output;
-  // valibot leaves these names out of records in silence.
-  const names = isObject(value) && isObject(value['vectors']) ? Object.keys(value['vectors']) : [];
-  for (const name of names) if (reservedVectorNames.has(name)) throw invalid(['vectors', name], 'is a reserved name');
+  checkNames(value);
   checkReferences(document);
   return document;
+}
+
+/** valibot takes a list for a record, and leaves some names out of records in silence. */
+function checkNames(value: unknown): void {
+  const vectors = isObject(value) ? value['vectors'] : undefined;
+  if (vectors === undefined) return;
+  if (!isObject(vectors)) throw invalid(['vectors'], 'expected an object, got an array');
+  for (const name of Object.keys(vectors)) if (reservedVectorNames.has(name)) throw invalid(['vectors', name], 'is a reserved name');
 }
