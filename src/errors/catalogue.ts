@@ -146,6 +146,11 @@ const rows = {
     why: 'The command was not understood.',
     fix: 'Run `tiller help`.',
   },
+  'command/later': {
+    what: '`tiller {verb}` is not there yet.',
+    why: 'The command line names every verb it will have, so that scripts can be written for it; this one is not built.',
+    fix: 'Run `tiller help` for the verbs that work, or use the page.',
+  },
   'file/unreadable': {
     what: 'Cannot read {file}: {problem}',
     why: 'The file is missing, not readable, or not in the expected form.',

@@ -1,0 +1,16 @@
+import type { OptionName, Options } from './options.ts';
+import type { Output } from './output.ts';
+
+/** One verb of the command line. */
+export interface Command {
+  readonly verb: string;
+  /** One line for the list of verbs. */
+  readonly summary: string;
+  /** Usage line after `tiller`. */
+  readonly usage: string;
+  readonly options: readonly OptionName[];
+  /** @throws TillerError; `usage` makes exit status 2, anything else 1 */
+  readonly run: (options: Options, output: Output, signal: AbortSignal) => Promise<void>;
+}
+
+export const engineOptions = ['engine', 'quantize', 'precision'] as const;

@@ -1,0 +1,141 @@
+import { parseArgs } from 'node:util';
+import { TillerError } from '../src/errors/error.ts';
+
+/** One row an option of the command line; verbs name the rows they take. Help and parsing derive from it. */
+export interface OptionRow {
+  /** What stands for the value in the help; null for a flag without one. */
+  readonly value: string | null;
+  readonly repeatable?: true;
+  readonly doc: string;
+}
+
+const rows = {
+  model: { value: 'M', doc: 'a folder in Hugging Face layout, or a known name (`tiller models` lists them)' },
+  engine: { value: 'auto|webgpu|reference', doc: 'what runs the model; auto: WebGPU where there is an adapter, else the reference' },
+  quantize: { value: 'none|q8|q4', doc: 'how weights are kept on the device (none: as stored)' },
+  precision: { value: 'auto|f32|f16', doc: 'arithmetic; auto: f16 where the device has it and the weights are 16 bits or fewer' },
+  prompt: { value: 'TEXT', doc: 'text to go on from' },
+  chat: { value: 'FILE', doc: 'JSON list of messages, [{"role": "user", "content": "..."}], put into the model\'s chat template' },
+  tokens: { value: 'FILE', doc: 'JSON, [[1, 2, 3], ...] or [{"ids": [1, 2, 3], "promptLength": 2}, ...]: token ids, used as they are' },
+  graph: { value: 'G.json', doc: 'intervention graph; its vectors are read from G.safetensors beside it' },
+  factor: { value: 'F', repeatable: true, doc: 'factor on every strength of the graph (1)' },
+  'max-tokens': { value: 'N', doc: 'tokens to generate at most (64, or fewer where the context ends)' },
+  temperature: { value: 'T', doc: 'randomness of sampling; 0 is greedy (0)' },
+  'top-k': { value: 'K', doc: 'sample from the K most likely tokens; 0: from all (0)' },
+  'top-p': { value: 'P', doc: 'sample from the most likely tokens that together have probability P (1)' },
+  seed: { value: 'S', doc: 'seed of the random stream, shared by all lanes (0)' },
+  points: { value: 'z,resid_post', doc: 'points to capture, all layers; `z:3,5` or `z:3-5` takes layers 3 and 5, or 3 to 5' },
+  at: { value: 'all|last|SELECTOR', doc: 'positions to keep: a word or a selector in JSON, as in graphs (all)' },
+  out: { value: 'F.safetensors', doc: 'file to write' },
+  json: { value: null, doc: 'one JSON document on standard output and nothing else there' },
+  help: { value: null, doc: 'this text' },
+} as const satisfies Record<string, OptionRow>;
+
+export type OptionName = keyof typeof rows;
+export const optionRows: Readonly<Record<OptionName, OptionRow>> = rows;
+
+export const usage = (problem: string): TillerError => new TillerError('usage', { problem });
+
+/** Options of one call, by name. */
+export class Options {
+  readonly #values: ReadonlyMap<string, readonly string[]>;
+  readonly #flags: ReadonlySet<string>;
+
+  constructor(values: ReadonlyMap<string, readonly string[]>, flags: ReadonlySet<string>) {
+    this.#values = values;
+    this.#flags = flags;
+  }
+
+  flag(name: OptionName): boolean {
+    return this.#flags.has(name);
+  }
+
+  all(name: OptionName): readonly string[] {
+    return this.#values.get(name) ?? [];
+  }
+
+  text(name: OptionName): string | null {
+    return this.all(name)[0] ?? null;
+  }
+
+  needed(name: OptionName): string {
+    const value = this.text(name);
+    if (value === null) throw usage(`--${name} ${optionRows[name].value} is needed`);
+    return value;
+  }
+
+  choice<T extends string>(name: OptionName, values: readonly T[], otherwise: T): T {
+    const given = this.text(name) ?? otherwise;
+    const found = values.find((value) => value === given);
+    if (found === undefined) throw usage(`--${name} is "${given}", expected one of ${values.join(', ')}`);
+    return found;
+  }
+
+  /** Finite numbers within bounds. */
+  numbers(name: OptionName, low = -Infinity, high = Infinity): readonly number[] {
+    return this.all(name).map((text) => {
+      const value = text.trim() === '' ? NaN : Number(text);
+      if (!Number.isFinite(value) || value < low || value > high)
+        throw usage(`--${name} is "${text}", expected a number${bounds(low, high)}`);
+      return value;
+    });
+  }
+
+  number(name: OptionName, low?: number, high?: number): number | undefined {
+    return this.numbers(name, low, high)[0];
+  }
+
+  integer(name: OptionName, low: number, high = Number.MAX_SAFE_INTEGER): number | undefined {
+    const value = this.number(name, low, high);
+    if (value !== undefined && !Number.isInteger(value)) throw usage(`--${name} is ${value}, expected a whole number`);
+    return value;
+  }
+}
+
+function bounds(low: number, high: number): string {
+  if (low === -Infinity && high === Infinity) return '';
+  return high === Infinity || high === Number.MAX_SAFE_INTEGER ? ` of at least ${low}` : ` from ${low} to ${high}`;
+}
+
+/** `--factor -2` is a value, not an option: parseArgs wants it as `--factor=-2`. */
+function joinDashValues(argv: readonly string[], allowed: readonly OptionName[]): string[] {
+  const joined: string[] = [];
+  for (let i = 0; i < argv.length; i++) {
+    const name = allowed.find((option) => argv[i] === `--${option}`);
+    const next = argv[i + 1] as string | undefined;
+    const takesValue = name !== undefined && optionRows[name].value !== null;
+    if (takesValue && next !== undefined && /^-(?!-)/.test(next)) {
+      joined.push(`${argv[i]}=${next}`);
+      i++;
+    } else joined.push(argv[i]);
+  }
+  return joined;
+}
+
+/** @throws usage where an option is unknown, repeated without being repeatable, lacks its value, or where a word is left over */
+export function parseOptions(verb: string, argv: readonly string[], allowed: readonly OptionName[]): Options {
+  const config = Object.fromEntries(
+    allowed.map((name) => [name, { type: optionRows[name].value === null ? ('boolean' as const) : ('string' as const) }]),
+  );
+  let tokens;
+  try {
+    ({ tokens } = parseArgs({ args: joinDashValues(argv, allowed), options: config, strict: true, allowPositionals: true, tokens: true }));
+  } catch (error) {
+    const [sentence] = (error instanceof Error ? error.message : String(error)).split(/\. |\n/);
+    throw usage(`${sentence.replace(/\.$/, '')} (tiller ${verb})`);
+  }
+  const values = new Map<string, string[]>();
+  const flags = new Set<string>();
+  for (const token of tokens) {
+    if (token.kind === 'positional') throw usage(`unexpected "${token.value}" (tiller ${verb})`);
+    if (token.kind !== 'option') continue;
+    if (token.value === undefined) {
+      flags.add(token.name);
+      continue;
+    }
+    const given = values.get(token.name) ?? [];
+    if (given.length > 0 && !optionRows[token.name as OptionName].repeatable) throw usage(`--${token.name} is given twice`);
+    values.set(token.name, [...given, token.value]);
+  }
+  return new Options(values, flags);
+}

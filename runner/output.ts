@@ -1,0 +1,72 @@
+import { TillerError } from '../src/errors/error.ts';
+import type { LoadProgress } from '../src/engine/engine.ts';
+
+/** Where a command's results and messages go. With `--json` standard output is one document, written at the end. */
+export interface Output {
+  readonly json: boolean;
+  /** Text for people, on standard output; nothing with `--json`. */
+  text(text: string): void;
+  /** A message on standard error, one line. */
+  note(text: string): void;
+  /** Progress on standard error: a line that is written over on a terminal, a line a stage elsewhere. */
+  progress(text: string, done: number, total: number): void;
+  /** The result: the document of `--json`. */
+  result(value: unknown): void;
+}
+
+const percent = (done: number, total: number): string => (total > 0 ? ` ${Math.floor((100 * done) / total)}%` : '');
+
+export function openOutput(json: boolean): Output & { readonly document: () => string | null } {
+  let document: string | null = null;
+  let shown = '';
+  const terminal = process.stderr.isTTY;
+  const clear = (): void => {
+    if (terminal && shown !== '') process.stderr.write('\r\x1b[K');
+    shown = '';
+  };
+  return {
+    json,
+    text(text) {
+      if (json) return;
+      clear();
+      process.stdout.write(text);
+    },
+    note(text) {
+      clear();
+      process.stderr.write(`tiller: ${text.replaceAll('\n', ' ')}\n`);
+    },
+    progress(text, done, total) {
+      if (terminal) {
+        const line = `${text}${percent(done, total)}`;
+        if (line === shown) return;
+        process.stderr.write(`\r\x1b[K${line}`);
+        shown = line;
+        if (done >= total) clear();
+      } else if (text !== shown) {
+        process.stderr.write(`tiller: ${text}\n`);
+        shown = text;
+      }
+    },
+    result(value) {
+      document = JSON.stringify(value);
+    },
+    document: () => (document === null ? null : `${document}\n`),
+  };
+}
+
+/** Reports loading stage by stage. */
+export const loadProgress =
+  (output: Output) =>
+  ({ stage, done, total }: LoadProgress): void =>
+    output.progress(`loading: ${stage}`, done, total);
+
+/** f32 numbers for JSON: nine significant digits give every f32 back exactly, and half the text. */
+export const jsonFloats = (values: ArrayLike<number>): number[] => Array.from(values, (value) => Number(value.toPrecision(9)));
+
+/** Any thrown thing as an error of the catalogue. */
+export const asTillerError = (error: unknown): TillerError =>
+  error instanceof TillerError
+    ? error
+    : new TillerError('internal', { problem: error instanceof Error ? error.message : String(error) }, { cause: error });
+
+export const errorDocument = ({ code, message, fix }: TillerError): string => `${JSON.stringify({ error: { code, message, fix } })}\n`;
