@@ -53,9 +53,9 @@ const range = v.pipe(
   ),
 );
 const selectorSchema: v.GenericSchema<Selector> = v.lazy((input) => {
-  if (input === undefined) return v.union([selectorWord, range, ...Object.values(selectorObjects)]) as v.GenericSchema<Selector>;
+  if (input === undefined) return v.union([selectorWord, range, ...Object.values(selectorObjects)]);
   if (!isObject(input)) return selectorWord;
-  for (const [key, schema] of Object.entries(selectorObjects)) if (Object.hasOwn(input, key)) return schema as v.GenericSchema<Selector>;
+  for (const [key, schema] of Object.entries(selectorObjects)) if (Object.hasOwn(input, key)) return schema;
   return range;
 });
 const selectorObjects = {
@@ -94,12 +94,12 @@ const source = v.strictObject({
   ]),
 });
 const vectorRef: v.GenericSchema<VectorRef> = v.lazy((input) => {
-  if (input === undefined) return v.union([vectorName, vectorRow]) as v.GenericSchema<VectorRef>;
-  return (Array.isArray(input) ? vectorRow : vectorName) as v.GenericSchema<VectorRef>;
+  if (input === undefined) return v.union([vectorName, vectorRow]);
+  return Array.isArray(input) ? vectorRow : vectorName;
 });
 const vectorOrSource: v.GenericSchema<VectorRef | SourceRef> = v.lazy((input) => {
-  if (input === undefined) return v.union([vectorName, vectorRow, source]) as v.GenericSchema<VectorRef | SourceRef>;
-  return (isObject(input) ? source : vectorRef) as v.GenericSchema<VectorRef | SourceRef>;
+  if (input === undefined) return v.union([vectorName, vectorRow, source]);
+  return isObject(input) ? source : vectorRef;
 });
 
 const shape = v.union(

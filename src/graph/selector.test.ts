@@ -23,8 +23,8 @@ const tokens = ({ ids, roles: given, promptLength }: Text): TokenContext[] =>
   ids.map((id, position) => ({ position, promptLength, id, role: given[position] }));
 
 const selected = (given: Selector, of: Text): number[] => {
-  const { selects } = compileSelector(given);
-  return tokens(of).flatMap((token) => (selects(token) ? [token.position] : []));
+  const compiled = compileSelector(given);
+  return tokens(of).flatMap((token) => (compiled.selects(token) ? [token.position] : []));
 };
 
 /** The definitions of docs/graph.md once more, as sets of positions of a whole text. */

@@ -105,10 +105,11 @@ export const graphDocument: fc.Arbitrary<GraphDocument> = fc
   .chain((kinds) => fc.tuple(fc.constant(kinds), ...kinds.map((isEdit, index) => (isEdit ? editPart(index) : readPart(index)))))
   .map(([, ...parts]) => {
     const first: ReadNode = { id: gateRead, read: 'norm', at: { point: 'embed' }, tokens: 'all' };
+    const vectors = Object.assign({}, ...parts.map((part) => part.vectors)) as NonNullable<GraphDocument['vectors']>;
     return {
       tiller: 1,
       model: shape,
-      vectors: Object.assign({}, ...parts.map((part) => part.vectors)) as NonNullable<GraphDocument['vectors']>,
+      ...(parts.length === 0 ? {} : { vectors }),
       nodes: [first, ...parts.map((part) => part.node)],
     };
   });
