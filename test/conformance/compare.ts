@@ -2,7 +2,12 @@ import { expect } from 'vitest';
 import type { GenerateRequest, GenerateSummary, LaneStep, Engine } from '../../src/engine/engine.ts';
 
 /** Every value within `abs + rel * |expected|`; a value that is no number never is. Says where the worst one is. */
-export function expectClose(got: ArrayLike<number>, expected: ArrayLike<number>, tolerance: { abs: number; rel?: number }, what: string): void {
+export function expectClose(
+  got: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  tolerance: { abs: number; rel?: number },
+  what: string,
+): void {
   expect(got.length, `${what}: length`).toBe(expected.length);
   let worst = 0;
   let at = -1;

@@ -10,9 +10,14 @@ export interface Accuracy {
   readonly factor: number;
   /** Added to the tolerances of logits and values, as a multiple of how far half-rounded weights move the logits. 0 for f32. */
   readonly half: number;
+  /**
+   * How far one computation may be off from itself when it is batched or cut another way, in log-probabilities and values of order one:
+   * 0 where every row is computed by itself in one order, else what another order of summation does.
+   */
+  readonly order: number;
 }
 
-export const exact: Accuracy = { factor: 1, half: 0 };
+export const plain: Accuracy = { factor: 1, half: 0, order: 0 };
 
 /** One row of the conformance suite. */
 export interface EngineUnderTest {
@@ -28,6 +33,6 @@ export const now = (): number => performance.now();
 
 export const referenceEngine: EngineUnderTest = {
   name: 'reference',
-  accuracy: exact,
+  accuracy: plain,
   open: (spec, source, options = {}) => createReferenceEngine(spec, source, { now, ...options }),
 };

@@ -5,7 +5,18 @@ import type { BoundGraph } from '../../src/graph/document.ts';
 import type { PointName } from '../../src/graph/points.ts';
 import { expectClose, expectIdentical, generated, logSoftmax } from './compare.ts';
 import type { Accuracy, EngineUnderTest } from './engines.ts';
-import { entry, goldenFile, goldenNames, goldenRoot, loadGolden, loadGoldenModel, replaceTensors, row, tensors, type GoldenFile } from './golden.ts';
+import {
+  entry,
+  goldenFile,
+  goldenNames,
+  goldenRoot,
+  loadGolden,
+  loadGoldenModel,
+  replaceTensors,
+  row,
+  tensors,
+  type GoldenFile,
+} from './golden.ts';
 import { translate } from './translate.ts';
 
 const families: ReadonlySet<string> = new Set(['llama', 'mistral', 'qwen2', 'gemma3_text']);
@@ -24,7 +35,14 @@ export function toleranceOf({ tolerances, measured }: GoldenFile, { factor, half
 }
 
 /** Greedy tokens must be equal; where an engine is allowed to be off, up to the first step at which the best two are that close. */
-export function expectGreedy(got: readonly number[], expected: Float32Array, gaps: Float32Array, accuracy: Accuracy, logits: number, what: string): void {
+export function expectGreedy(
+  got: readonly number[],
+  expected: Float32Array,
+  gaps: Float32Array,
+  accuracy: Accuracy,
+  logits: number,
+  what: string,
+): void {
   const close = accuracy.half === 0 ? -1 : gaps.findIndex((gap) => gap <= 2 * logits);
   const count = close < 0 ? expected.length : close;
   expect(got.slice(0, count), what).toEqual([...expected.subarray(0, count)]);
@@ -123,7 +141,12 @@ async function oneCase(engine: Engine, under: EngineUnderTest, graph: BoundGraph
     if (!logits || !edited) return expect.fail('no logits, or no edited log-probabilities');
     const width = logits.length / ids.length;
     const last = logSoftmax(logits.subarray((ids.length - 1) * width));
-    expectClose(last, row(entry(expected, `${prefix}logprobs_last.${tag}`), s), { abs: 2 * tolerance.logits }, `last log-probabilities of sequence ${s}`);
+    expectClose(
+      last,
+      row(entry(expected, `${prefix}logprobs_last.${tag}`), s),
+      { abs: 2 * tolerance.logits },
+      `last log-probabilities of sequence ${s}`,
+    );
     const next = ids.slice(1).map((id, t) => logSoftmax(logits.subarray(t * width, (t + 1) * width))[id]);
     expectClose(edited, next, { abs: 1e-4 }, `edited log-probabilities of sequence ${s} against its logits`);
     const stored = expected[`${prefix}logits.${tag}.${s}`] ?? (tag === 'zero_strength' ? expected[`${prefix}logits.base.${s}`] : undefined);
@@ -169,7 +192,11 @@ function describeQuantized(under: EngineUnderTest): void {
       for (const name of source.tensors.keys()) {
         const q = stored[`${variant}.${name}.q`];
         const scale = stored[`${variant}.${name}.scale`];
-        if (q && scale) replaced.set(name, q.data.map((value, i) => value * scale.data[Math.floor(i / 32)]));
+        if (q && scale)
+          replaced.set(
+            name,
+            q.data.map((value, i) => value * scale.data[Math.floor(i / 32)]),
+          );
       }
       expect(replaced.size).toBe(7 * spec.layers);
       await check(await under.open(spec, replaceTensors(source, replaced)), variant);

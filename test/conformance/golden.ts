@@ -44,7 +44,12 @@ export interface GoldenFile {
   readonly continuations?: readonly (readonly number[])[];
   readonly prompt_lens: readonly number[];
   readonly new_tokens: number;
-  readonly tolerances: { readonly logits_abs: number; readonly logprobs_abs: number; readonly hooks_abs: number; readonly hooks_rel?: number };
+  readonly tolerances: {
+    readonly logits_abs: number;
+    readonly logprobs_abs: number;
+    readonly hooks_abs: number;
+    readonly hooks_rel?: number;
+  };
   readonly measured: { readonly half_rounded_weights_logit_diff?: number };
   readonly interventions: readonly GoldenCase[];
 }
@@ -74,7 +79,9 @@ export function goldenNames(): string[] {
 
 export function tensors(path: string): Record<string, Vector> {
   const bytes = new Uint8Array(readFileSync(path));
-  return Object.fromEntries([...parseSafetensors(bytes, path)].map(([name, entry]) => [name, { shape: entry.shape, data: tensorF32(bytes, entry) }]));
+  return Object.fromEntries(
+    [...parseSafetensors(bytes, path)].map(([name, entry]) => [name, { shape: entry.shape, data: tensorF32(bytes, entry) }]),
+  );
 }
 
 export function loadGolden(name: string): Golden {

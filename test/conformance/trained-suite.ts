@@ -56,7 +56,13 @@ function oneTrained(under: EngineUnderTest, name: string, folder: string): void 
 const runsOf = ({ file }: Golden): { ids: number[]; promptLength: number }[] =>
   file.sequences.map((prompt, s) => ({ ids: [...prompt, ...(file.continuations?.[s] ?? [])], promptLength: prompt.length }));
 
-async function checkScores(engine: Engine, golden: Golden, tag: string, allowed: number, graph?: ReturnType<typeof translate>): Promise<void> {
+async function checkScores(
+  engine: Engine,
+  golden: Golden,
+  tag: string,
+  allowed: number,
+  graph?: ReturnType<typeof translate>,
+): Promise<void> {
   const sequences = runsOf(golden);
   const scores = await engine.score({ sequences, graph, logits: true });
   scores.sequences.forEach(({ logits, logprobs, edited }, s) => {
@@ -67,13 +73,23 @@ async function checkScores(engine: Engine, golden: Golden, tag: string, allowed:
     const got = [...top.data].map((id, i) => logits[Math.floor(i / top.shape[1]) * width + id]);
     expectClose(got, entry(golden.expected, `top_logits.${tag}.${s}`).data, { abs: allowed }, `top_logits.${tag}.${s}`);
     const continuation = (edited ?? logprobs).subarray(promptLength - 1);
-    expectClose(continuation, entry(golden.expected, `continuation_logprobs.${tag}.${s}`).data, { abs: allowed }, `continuation_logprobs.${tag}.${s}`);
+    expectClose(
+      continuation,
+      entry(golden.expected, `continuation_logprobs.${tag}.${s}`).data,
+      { abs: allowed },
+      `continuation_logprobs.${tag}.${s}`,
+    );
   });
 }
 
 async function checkZ(engine: Engine, golden: Golden, tag: string, allowed: number, graph?: ReturnType<typeof translate>): Promise<void> {
   for (const [s, sequence] of runsOf(golden).entries()) {
-    const { arrays } = await engine.capture({ sequences: [sequence], points: [{ point: 'z' }], at: { at: [sequence.ids.length - 1] }, graph });
+    const { arrays } = await engine.capture({
+      sequences: [sequence],
+      points: [{ point: 'z' }],
+      at: { at: [sequence.ids.length - 1] },
+      graph,
+    });
     const want = entry(golden.expected, `z_last.${tag}.${s}`);
     arrays.forEach((array: CaptureArray) => {
       expect(array.positions).toEqual([sequence.ids.length - 1]);

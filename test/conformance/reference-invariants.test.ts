@@ -1,0 +1,7 @@
+import { describe } from 'vitest';
+import { referenceEngine } from './engines.ts';
+import { describeInvariants } from './invariant-suite.ts';
+
+describe('reference engine, invariants', () => {
+  describeInvariants(referenceEngine);
+});
