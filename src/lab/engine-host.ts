@@ -9,7 +9,7 @@ import { laneName, type Input } from './experiment.ts';
 import type { HostEnvironment, ModelStorage, OpenModel } from './model-access.ts';
 import type { Palette, Recipe } from './palette.ts';
 import { makePalette, measureTypicalNorms } from './quick-directions.ts';
-import { TextStream } from './text-stream.ts';
+import { needTokenizer, promptTokens } from './prompt-tokens.ts';
 
 /** Words shown before and after, per token. */
 const topWords = 5;
@@ -40,6 +40,7 @@ export class EngineHost implements HostApi {
   readonly #environment: HostEnvironment;
   readonly #requests = new Map<number, AbortController>();
   #running: Running | null = null;
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(environment: HostEnvironment) {
     this.#environment = environment;
@@ -63,6 +64,22 @@ export class EngineHost implements HostApi {
     }
   }
 
+  /** Engines run one request at a time: a new one waits for the one before, which the page has usually just cancelled. */
+  #inTurn<T>(id: number, work: (signal: AbortSignal) => Promise<T>): Promise<Outcome<T>> {
+    return this.#settle(id, async (signal) => {
+      const before = this.#last;
+      let done = (): void => undefined;
+      this.#last = new Promise<void>((resolve) => (done = resolve));
+      try {
+        await before;
+        if (signal.aborted) throw new TillerError('request/aborted');
+        return await work(signal);
+      } finally {
+        done();
+      }
+    });
+  }
+
   #need(): Running {
     if (!this.#running) throw new TillerError('request/invalid', { problem: 'no model is loaded yet' });
     return this.#running;
@@ -84,7 +101,7 @@ export class EngineHost implements HostApi {
   }
 
   load(id: number, request: LoadRequest, progress: MessagePort): Promise<Outcome<Loaded>> {
-    return this.#settle(id, async (signal) => {
+    return this.#inTurn(id, async (signal) => {
       try {
         const onProgress = (message: unknown): void => progress.postMessage(message);
         const previous = this.#running;
@@ -93,36 +110,29 @@ export class EngineHost implements HostApi {
         const model = await this.#environment.open(request, onProgress, signal);
         const { quantization, precision } = request.model;
         const options = { quantization, precision, onProgress, signal, now: () => this.#environment.now() };
-        const { engine, fallback } = await this.#environment.engine(request.engine, model, options);
+        const { engine, fallback } = await this.#environment.engine(request.engine, model.files, options);
         if (signal.aborted) {
           await engine.dispose();
           throw new TillerError('request/aborted');
         }
         this.#running = { engine, model, typical: null };
-        return { info: engine.model, choice: request.model, label: model.label, licence: model.licence, chat: model.text.chat, fallback };
+        return { info: engine.model, choice: request.model, label: model.label, licence: model.licence, chat: model.files.tokenizer?.hasChatTemplate ?? false, notes: model.files.notes, fallback };
       } finally {
         progress.close();
       }
     });
   }
 
-  #tokens(input: Input): PromptToken[] {
-    const { text } = this.#need().model;
-    const { ids, roles } = text.encode(input);
-    const stream = new TextStream((part) => text.decode(part));
-    return ids.map((id, i) => ({ id, text: stream.push(id), role: roles[i] ?? null }));
-  }
-
   encode(input: Input): Promise<Outcome<readonly PromptToken[]>> {
-    return this.#settle(null, () => Promise.resolve(this.#tokens(input)));
+    return this.#settle(null, () => Promise.resolve(promptTokens(this.#need().model.files, input)));
   }
 
   generate(id: number, request: RunRequest, port: MessagePort): Promise<Outcome<GenerateSummary>> {
     const send = (message: StreamMessage): void => port.postMessage(message);
-    return this.#settle(id, async (signal) => {
+    return this.#inTurn(id, async (signal) => {
       try {
         const { engine, model } = this.#need();
-        const prompt = this.#tokens(request.input);
+        const prompt = promptTokens(model.files, request.input);
         send({ type: 'prompt', tokens: prompt });
         const ids = prompt.map((token) => token.id);
         const steps = engine.generate({
@@ -134,7 +144,8 @@ export class EngineHost implements HostApi {
           sampling: request.sampling,
           signal,
         });
-        const texts = request.factors.map(() => new TextStream((part) => model.text.decode(part), ids));
+        const tokenizer = needTokenizer(model.files);
+        const texts = request.factors.map(() => tokenizer.decodeStream(ids));
         for (;;) {
           const next = await steps.next();
           if (next.done) return next.value;
@@ -142,7 +153,11 @@ export class EngineHost implements HostApi {
           send({
             type: 'step',
             index,
-            lanes: lanes.map((lane, i): StreamToken | null => lane && { id: lane.token, text: texts[i].push(lane.token), logprob: lane.logprob }),
+            lanes: lanes.map((lane, i): StreamToken | null => {
+              if (!lane) return null;
+              const text = tokenizer.isControl(lane.token) ? tokenizer.piece(lane.token) : texts[i].push(lane.token);
+              return { id: lane.token, text, logprob: lane.logprob };
+            }),
           });
           await breathe();
         }
@@ -153,7 +168,7 @@ export class EngineHost implements HostApi {
   }
 
   shifts(id: number, request: ShiftRequest): Promise<Outcome<readonly (readonly TokenShift[])[]>> {
-    return this.#settle(id, async (signal) => {
+    return this.#inTurn(id, async (signal) => {
       const { engine, model } = this.#need();
       const prompt = request.prompt.map((token) => token.id);
       const roles = request.prompt.map((token) => token.role);
@@ -171,7 +186,7 @@ export class EngineHost implements HostApi {
         const { sequences } = await engine.score({ sequences: [sequence], graph: request.graph, factor: lane.factor, top: topWords, signal });
         const [score] = sequences;
         const words = (list: readonly { id: number; logprob: number }[] | undefined): TokenShift['before'] =>
-          list?.map((top) => ({ text: model.text.decode([top.id]), logprob: top.logprob })) ?? [];
+          list?.map((top) => ({ text: needTokenizer(model.files).piece(top.id), logprob: top.logprob })) ?? [];
         lanes.push(
           lane.ids.map((_, i) => {
             const t = prompt.length + i - 1;
@@ -185,9 +200,9 @@ export class EngineHost implements HostApi {
   }
 
   direction(id: number, recipe: Recipe, previous: Palette | null): Promise<Outcome<Palette>> {
-    return this.#settle(id, async (signal) => {
+    return this.#inTurn(id, async (signal) => {
       const running = this.#need();
-      const subject = { engine: running.engine, ...running.model };
+      const subject = { engine: running.engine, files: running.model.files };
       running.typical ??= await measureTypicalNorms(subject, signal);
       return makePalette(subject, recipe, running.typical, previous, signal);
     });

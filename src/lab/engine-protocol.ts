@@ -2,7 +2,7 @@ import type { AdapterInfo, GenerateSummary, LoadProgress, ModelInfo, Sampling } 
 import type { ErrorData } from '../errors/error.ts';
 import type { BoundGraph, Role } from '../graph/document.ts';
 import type { Refusal } from '../graph/refusal.ts';
-import type { Input, ModelChoice } from './experiment.ts';
+import type { Input, ModelChoice, ModelPlace } from './experiment.ts';
 import type { Palette, Recipe } from './palette.ts';
 
 /** What crosses between the page and the engine's worker. Plain data only; errors cross as ErrorData. */
@@ -11,6 +11,8 @@ export type Outcome<T> = { readonly ok: true; readonly value: T } | { readonly o
 
 export interface LoadRequest {
   readonly model: ModelChoice;
+  /** Address of the page: the embedded model lies beside it. */
+  readonly page: string;
   /** Address of the hub, without a slash at the end. */
   readonly hub: string;
   /** `auto` takes WebGPU and falls back to the reference engine where a small model allows it. */
@@ -23,6 +25,8 @@ export interface Loaded {
   readonly label: string;
   readonly licence: string | null;
   readonly chat: boolean;
+  /** What was found in the folder and is not used, one sentence each. */
+  readonly notes: readonly string[];
   /** Why the reference engine runs instead of WebGPU; null when it was not a fallback. */
   readonly fallback: ErrorData | null;
 }
@@ -80,6 +84,7 @@ export type LoadMessage = LoadProgress;
 export interface StoredModel {
   readonly key: string;
   readonly label: string;
+  readonly place: ModelPlace;
   readonly bytes: number;
   /** Bytes still to be downloaded; 0 when complete. */
   readonly missing: number;

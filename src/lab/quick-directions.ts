@@ -1,11 +1,10 @@
 import type { CaptureArray, Engine } from '../engine/engine.ts';
 import { TillerError } from '../errors/error.ts';
+import type { ModelFiles } from '../model/model.ts';
 import { differenceOf, headNorms, meanOf, randomDirections, relevanceOf, typicalNorms, withNorms } from './direction-maths.ts';
-import type { TextCodec } from './model-access.ts';
+import { encodeText, encodeWord } from './prompt-tokens.ts';
 import type { Palette, Recipe } from './palette.ts';
 import { wordDirections } from './word-direction.ts';
-import type { ModelSpec } from '../model/spec.ts';
-import type { WeightSource } from '../model/weights.ts';
 
 /**
  * Neutral sentences on which each head's usual output length is measured: root mean square over all tokens but the first, whose
@@ -22,9 +21,7 @@ export const neutralTexts = [
 
 interface Subject {
   readonly engine: Engine;
-  readonly text: TextCodec;
-  readonly spec: ModelSpec;
-  readonly weights: WeightSource;
+  readonly files: ModelFiles;
 }
 
 /** Longest list of lines that is captured at once. */
@@ -32,7 +29,7 @@ const lineLimit = 256;
 
 /** z of all layers side by side (layers * heads * headDim values) for each captured position of each text. */
 async function captureHeads(subject: Subject, texts: readonly string[], at: 'last' | 'all', signal: AbortSignal): Promise<Float32Array[]> {
-  const sequences = texts.map((prompt) => ({ ids: subject.text.encode({ mode: 'text', prompt, system: '' }).ids }));
+  const sequences = texts.map((prompt) => ({ ids: encodeText(subject.files, prompt) }));
   const { arrays } = await subject.engine.capture({ sequences, points: [{ point: 'z' }], at, signal });
   const { layers, heads, headDim } = subject.engine.model;
   const width = heads * headDim;
@@ -99,9 +96,9 @@ export async function makePalette(
       };
     }
     case 'word': {
-      const ids = subject.text.encodeWord(recipe.word);
+      const ids = encodeWord(subject.files, recipe.word);
       if (ids.length === 0) throw new TillerError('request/invalid', { problem: 'a direction from a word needs a word' });
-      const direct = await wordDirections(subject.spec, subject.weights, ids, signal);
+      const direct = await wordDirections(subject.files.spec, subject.files.source, ids, signal);
       const reach = headNorms(direct, headDim).map((norm, head) => norm * typical[head]);
       const most = reach.reduce((a, b) => Math.max(a, b), 0);
       const pieces = ids.length > 1 ? ` The word is ${ids.length} tokens long; their rows are averaged.` : '';
