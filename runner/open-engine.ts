@@ -1,5 +1,6 @@
 import type { Engine } from '../src/engine/engine.ts';
 import type { LoadOptions } from '../src/engine/options.ts';
+import type { WebGpuHost } from '../src/engine/webgpu/host.ts';
 import { TillerError } from '../src/errors/error.ts';
 import type { ModelFiles } from '../src/model/model.ts';
 import type { Options } from './options.ts';
@@ -56,13 +57,13 @@ export async function openEngine(
   try {
     const { createWebGpuEngine } = await import('../src/engine/webgpu/index.ts');
     const { nodeWebGpuHost } = await import('./webgpu-host.ts');
-    const host = await nodeWebGpuHost();
-    const engine = await createWebGpuEngine(
-      files.spec,
-      files.source,
-      { ...host, adapterOptions: { powerPreference: 'high-performance' } },
-      options,
-    );
+    const { tuningFile } = await import('./tuning-file.ts');
+    const host: WebGpuHost = {
+      ...(await nodeWebGpuHost()),
+      adapterOptions: { powerPreference: 'high-performance' },
+      tuning: tuningFile(),
+    };
+    const engine = await createWebGpuEngine(files.spec, files.source, host, options);
     const { kind, name } = engine.model.adapter;
     if (kind === 'software') output.note(`no GPU: WebGPU runs on the software driver ${name}`);
     return engine;
