@@ -32,9 +32,9 @@ const shapeFields = ['family', 'layers', 'heads', 'kvHeads', 'headDim', 'hidden'
  */
 export function compilePlan(options: CompileOptions): { plan: Plan; refusals: Refusal[] } {
   const { graph, lanes } = options;
-  const { edits, reads, refusals } = graph ? new Compiler(graph, options).run() : { edits: [], reads: [], refusals: [] };
+  const { edits, reads, refusals: found } = graph ? new Compiler(graph, options).run() : { edits: [], reads: [], refusals: [] };
   const table = laneStrengths(graph ? graph.document.nodes : [], edits, lanes);
-  refusals.push(...table.refusals);
+  const refusals = [...found, ...table.refusals];
   const refused = refusals.length > 0;
   const hash = graph ? graphHash(graph.document) : '';
   return { plan: makePlan(refused ? [] : edits, refused ? [] : reads, table.strengthOf, hash), refusals };

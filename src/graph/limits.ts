@@ -13,7 +13,7 @@ export const graphLimits = {
   /** Characters of a vector's name, a lane's name and a graph's name. */
   nameLength: 256,
   /** JSON values of a document without inline numbers. */
-  values: 4_194_304,
+  values: 2_097_152,
   /** Characters of a document's text. */
   textLength: 67_108_864,
   /** Largest layer, head, width or count of a model's shape. */

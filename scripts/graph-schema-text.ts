@@ -1,0 +1,31 @@
+import { toJsonSchema } from '@valibot/to-json-schema';
+import { format } from 'prettier';
+import { graphSchema, graphSchemaParts } from '../src/graph/schema.ts';
+
+interface Schema {
+  readonly $defs?: Readonly<Record<string, Schema>>;
+  readonly $ref?: string;
+  readonly [key: string]: unknown;
+}
+
+/** Alternatives chosen by input arrive as a numbered definition behind the named one; this puts each where its name is. */
+function unnumbered(schema: Schema): Schema {
+  const defs = schema.$defs ?? {};
+  const named = Object.entries(defs).filter(([name]) => !/^\d+$/.test(name));
+  const resolve = (part: Schema): Schema => (part.$ref === undefined ? part : resolve(defs[part.$ref.replace('#/$defs/', '')]));
+  return { ...schema, $defs: Object.fromEntries(named.map(([name, part]) => [name, resolve(part)])) };
+}
+
+/** public/graph.schema.json. What JSON Schema cannot say (unique ids, gates that name a read, lengths that fit) is checked by parseGraph only. */
+export async function graphSchemaText(): Promise<string> {
+  const schema = toJsonSchema(graphSchema, { definitions: graphSchemaParts, errorMode: 'ignore', target: 'draft-2020-12' });
+  const { $schema, $defs, ...rest } = unnumbered(schema as Schema);
+  const titled = {
+    $schema,
+    title: 'Tiller intervention graph',
+    description: 'An experiment on the activations of a language model, as data. docs/graph.md says what everything means.',
+    ...rest,
+    $defs,
+  };
+  return format(JSON.stringify(titled), { parser: 'json', printWidth: 140 });
+}
