@@ -10,7 +10,7 @@ const refusal = (node: string, reason: string, remedy: string): Refusal => ({ co
 const laneName = (lane: Lane, index: number): string => (lane.name === undefined ? `lane ${index}` : `lane "${lane.name}"`);
 
 /** The factor of a lane on one node: its own, else that of `*`, else 0. */
-export function laneFactor(lane: Lane, id: string): number {
+function laneFactor(lane: Lane, id: string): number {
   const strengths = lane.strengths ?? {};
   if (Object.hasOwn(strengths, id)) return strengths[id];
   return Object.hasOwn(strengths, '*') ? strengths['*'] : 0;
