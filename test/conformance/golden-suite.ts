@@ -112,7 +112,7 @@ function oneGolden(under: EngineUnderTest, name: string): void {
         });
       }
       if (tag === 'everything') {
-        const { arrays } = await engine.capture({ sequences: [sequences[0]], points: [{ point: 'resid_post' as PointName }], graph });
+        const { arrays } = await engine.capture({ sequences: [sequences[0]], points: [{ point: 'resid_post' }], graph });
         for (const { layer, data } of arrays) {
           expectClose(data, entry(expected, `hooks.everything.${layer}.resid_post`).data, tolerance.values, `resid_post of layer ${layer}`);
         }

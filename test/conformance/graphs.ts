@@ -27,7 +27,7 @@ export function everyPoint(model: ModelShape, vocab: number, strength: number): 
   const vectors: Record<string, VectorTable[string]> = {};
   const nodes: EditNode[] = [];
   points.forEach((row, i) => {
-    const at = { point: row.point as PointName, ...(row.perLayer ? { layer: i % model.layers } : {}) };
+    const at = { point: row.point, ...(row.perLayer ? { layer: i % model.layers } : {}) };
     vectors[row.point] = vector(i, pointWidth(row.point, model, vocab));
     const common = { at, strength, tokens: 'all' } as const;
     nodes.push({ ...common, id: `${row.point}.add`, edit: 'add', vector: row.point });
