@@ -8,24 +8,26 @@ interface Schema {
   readonly [key: string]: unknown;
 }
 
-/** Alternatives chosen by input arrive as a numbered definition behind the named one; this puts each where its name is. */
-function unnumbered(schema: Schema): Schema {
-  const defs = schema.$defs ?? {};
-  const named = Object.entries(defs).filter(([name]) => !/^\d+$/.test(name));
-  const resolve = (part: Schema): Schema => (part.$ref === undefined ? part : resolve(defs[part.$ref.replace('#/$defs/', '')]));
-  return { ...schema, $defs: Object.fromEntries(named.map(([name, part]) => [name, resolve(part)])) };
+/**
+ * Alternatives chosen by input arrive as a numbered definition behind the named one; this puts each where its name is. Draft 7 keeps
+ * definitions under `definitions`.
+ */
+function namedDefinitions({ $defs = {} }: Schema): Readonly<Record<string, Schema>> {
+  const named = Object.entries($defs).filter(([name]) => !/^\d+$/.test(name));
+  const resolve = (part: Schema): Schema => (part.$ref === undefined ? part : resolve($defs[part.$ref.replace('#/$defs/', '')]));
+  return Object.fromEntries(named.map(([name, part]) => [name, resolve(part)]));
 }
 
 /** public/graph.schema.json. What JSON Schema cannot say (unique ids, gates that name a read, lengths that fit) is checked by parseGraph only. */
 export async function graphSchemaText(): Promise<string> {
-  const schema = toJsonSchema(graphSchema, { definitions: graphSchemaParts, errorMode: 'ignore', target: 'draft-2020-12' });
-  const { $schema, $defs, ...rest } = unnumbered(schema as Schema);
-  const titled = {
+  const schema = toJsonSchema(graphSchema, { definitions: graphSchemaParts, errorMode: 'ignore', target: 'draft-07' }) as Schema;
+  const { $schema, $defs: _, ...rest } = schema;
+  const published = {
     $schema,
     title: 'Tiller intervention graph',
     description: 'An experiment on the activations of a language model, as data. docs/graph.md says what everything means.',
     ...rest,
-    $defs,
+    definitions: namedDefinitions(schema),
   };
-  return format(JSON.stringify(titled), { parser: 'json', printWidth: 140 });
+  return format(JSON.stringify(published).replaceAll('"#/$defs/', '"#/definitions/'), { parser: 'json', printWidth: 140 });
 }
