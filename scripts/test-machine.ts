@@ -75,19 +75,19 @@ async function prepareVulkan(say: (text: string) => void): Promise<string[]> {
 async function installFromBackports(names: readonly string[]): Promise<string | null> {
   const release = /^VERSION_CODENAME=(\w+)$/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1];
   if (!release) return 'this system does not say its release name';
-  const targets = await runCommand('apt-get', ['indextargets', '--format', '$(SUITE) $(REPO_URI) $(SIGNED_BY)', 'Identifier: Packages']);
-  const rows = targets.output.split('\n').map((line) => line.trim().split(' '));
+  const targets = await runCommand('apt-get', ['indextargets', '--format', '$(CODENAME) $(REPO_URI)', 'Identifier: Packages']);
+  const mirrors = new Map(targets.output.split('\n').map((line) => line.trim().split(' ') as [string, string]));
   const backports = `${release}-backports`;
-  if (rows.some(([suite]) => suite === backports)) return aptInstall(names, ['-t', backports]);
-  // Security archives carry the same suite names on some mirrors, but never backports: the first match is the main archive.
-  const main = rows.find(([suite]) => suite === release);
-  if (!main?.[1]) return `no package source of ${release} is configured`;
-  const signedBy = main[2] ? `[signed-by=${main[2]}] ` : '';
+  if (mirrors.has(backports)) return aptInstall(names, ['-t', backports]);
+  const mirror = mirrors.get(release);
+  if (!mirror) return `no package source of ${release} is configured`;
+  const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
+  const signedBy = existsSync(keyring) ? `[signed-by=${keyring}] ` : '';
   const folder = mkdtempSync(join(tmpdir(), 'tiller-apt-'));
   try {
     const list = join(folder, 'sources.list');
     const own = existsSync('/etc/apt/sources.list') ? readFileSync('/etc/apt/sources.list', 'utf8') : '';
-    writeFileSync(list, `${own}\ndeb ${signedBy}${main[1]} ${backports} main\n`, { mode: 0o644 });
+    writeFileSync(list, `${own}\ndeb ${signedBy}${mirror} ${backports} main\n`, { mode: 0o644 });
     const options = ['-o', `Dir::Etc::sourcelist=${list}`];
     const update = await apt([...options, 'update']);
     if (update.status !== 0) return update.output.trim().split('\n').slice(-3).join(' ');
