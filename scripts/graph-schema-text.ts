@@ -21,12 +21,12 @@ function namedDefinitions({ $defs = {} }: Schema): Readonly<Record<string, Schem
 /** public/graph.schema.json. What JSON Schema cannot say (unique ids, gates that name a read, lengths that fit) is checked by parseGraph only. */
 export async function graphSchemaText(): Promise<string> {
   const schema = toJsonSchema(graphSchema, { definitions: graphSchemaParts, errorMode: 'ignore', target: 'draft-07' }) as Schema;
-  const { $schema, $defs: _, ...rest } = schema;
   const published = {
-    $schema,
+    $schema: schema['$schema'],
     title: 'Tiller intervention graph',
     description: 'An experiment on the activations of a language model, as data. docs/graph.md says what everything means.',
-    ...rest,
+    ...schema,
+    $defs: undefined,
     definitions: namedDefinitions(schema),
   };
   return format(JSON.stringify(published).replaceAll('"#/$defs/', '"#/definitions/'), { parser: 'json', printWidth: 140 });
