@@ -1,13 +1,15 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig } from 'vitest/config';
 
-const testFiles = ['src', 'runner', 'scripts', 'test', 'workers', 'bench'].flatMap((folder) =>
-  readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.test.ts'))
-    .map((name) => join(folder, name)),
-);
+const testFiles = ['src', 'runner', 'scripts', 'test', 'workers', 'bench']
+  .filter((folder) => existsSync(folder))
+  .flatMap((folder) =>
+    readdirSync(folder, { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.test.ts'))
+      .map((name) => join(folder, name)),
+  );
 /** Files that take their GPU from test/devices.ts: `npm test` runs them once per device, named by TILLER_TEST_DEVICE. */
 const needsDevice = (file: string): boolean => readFileSync(file, 'utf8').includes('/devices.ts');
 
