@@ -20,7 +20,7 @@ export interface KnownModel {
   readonly title: string;
   readonly description: string;
   readonly licence: string;
-  /** Best first. Empty for the embedded model, which is served with the page. */
+  /** The original first, then copies by others under the same licence. Empty for the embedded model, which is served with the page. */
   readonly sources: readonly KnownSource[];
   readonly embedded: boolean;
   readonly chat: boolean;
@@ -75,7 +75,11 @@ export const knownModels: readonly KnownModel[] = [
     title: 'Llama 3.2 1B Instruct',
     description: 'A small chat model of general knowledge.',
     licence: 'Llama 3.2 Community License',
-    sources: [hub('meta-llama/Llama-3.2-1B-Instruct', true), onnx('onnx-community/Llama-3.2-1B-Instruct-ONNX')],
+    sources: [
+      hub('meta-llama/Llama-3.2-1B-Instruct', true),
+      hub('unsloth/Llama-3.2-1B-Instruct'),
+      onnx('onnx-community/Llama-3.2-1B-Instruct-ONNX'),
+    ],
     embedded: false,
     chat: true,
     languages: 'English and seven more',
@@ -104,7 +108,12 @@ export const knownModels: readonly KnownModel[] = [
     title: 'Gemma 3 1B it',
     description: 'A small chat model with sliding-window layers and norms after each block.',
     licence: 'Gemma Terms of Use',
-    sources: [hub('google/gemma-3-1b-it', true), onnx('onnx-community/gemma-3-1b-it-ONNX'), onnx('onnx-community/gemma-3-1b-it-ONNX-GQA')],
+    sources: [
+      hub('google/gemma-3-1b-it', true),
+      hub('unsloth/gemma-3-1b-it'),
+      onnx('onnx-community/gemma-3-1b-it-ONNX'),
+      onnx('onnx-community/gemma-3-1b-it-ONNX-GQA'),
+    ],
     embedded: false,
     chat: true,
     languages: 'many',

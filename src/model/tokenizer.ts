@@ -97,7 +97,9 @@ function checkParts(json: Record<string, unknown>): ReadonlySet<number> {
   if (!isRecord(json.model)) return refuse('tokenizer.json has no model');
   const { vocab, type } = json.model;
   if (!isRecord(vocab) && !Array.isArray(vocab)) return refuse('tokenizer.json has no vocabulary');
-  if (type !== undefined && typeof type !== 'string') return refuse('the type of its model is not a text');
+  if (type !== undefined && type !== null && type !== 'BPE' && type !== 'Unigram') {
+    return refuse(`its model is of the type ${(JSON.stringify(type) ?? 'undefined').slice(0, 100)}; known are BPE and Unigram`);
+  }
   const size = Array.isArray(vocab) ? vocab.length : Object.keys(vocab).length;
   if (!Array.isArray(vocab)) {
     for (const id of Object.values(vocab)) if (!isId(id, size)) return refuse('its vocabulary has an id that is not a small whole number');
