@@ -6,7 +6,6 @@
 //   qkv    f32 [rows, q_stride], rotated queries first; keys, values see rope_cache; z f32 [rows, z_stride]
 //   spans  u32x2 [spans] (first row, rows)
 // Grid (heads, spans). HEAD_QUADS = ceil(head_dim / 4).
-//#include call
 //#include kv
 struct Params {
   heads: u32,

@@ -222,7 +222,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
       }
     }
-    if (local == 0u && acts) {
+    // Bit 29: the row is computed here for others' sake and comes again in a call that counts it.
+    if (local == 0u && acts && (flags & 0x20000000u) == 0u) {
       atomicAdd(&state[lane * p.edits + op.column], 1u);
     }
     // The next operation may span more columns than this invocation wrote.

@@ -36,7 +36,8 @@ fn main(
   var acc_$(i)_$(j) = 0.0;
 //#end
 //#end
-  for (var g = 0u; g < p.octets >> 2u; g += 1u) {
+  let groups = p.octets / 4u;
+  for (var g = 0u; g < groups; g += 1u) {
     for (var i = local; i < 64u * RM; i += 64u) {
       let row = min(r0 + (i >> 3u), call.rows - 1u);
       xs[(i >> 3u) * 9u + (i & 7u)] = vec4<F>(x[row * p.x_quads + g * 8u + (i & 7u)]);

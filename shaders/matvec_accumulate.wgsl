@@ -5,7 +5,8 @@
 //#end
   let row_$(i) = min(base + $(i)u, p.count - 1u) * p.octets;
 //#end
-  for (var g = start; g < p.octets >> 2u; g += step) {
+  let groups = p.octets / 4u;
+  for (var g = start; g < groups; g += step) {
 //#for i NR
 //#for m M
     var part_$(i)_$(m) = 0.0;

@@ -4,7 +4,6 @@
 // Fused because both read the same row; taken apart where something is read or edited between them. The residual stream and
 // the sums are f32 on every path: in f16 Gemma's stream overflows.
 //   h, a, x f32 [rows, stride]; post, weight f32 [width]
-//#include call
 struct Params {
   width: u32,
   stride: u32,

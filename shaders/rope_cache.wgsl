@@ -6,7 +6,6 @@
 //   table  f32x2 [positions, head_dim/2] (cos, sin), computed on the CPU in f64: WGSL's sin is only good to 2^-11
 //   cache  [slots, capacity, kv_heads, QUADS], QUADS = ceil(head_dim / 4), zero beyond head_dim
 // Grid (heads + 2 kv_heads, rows).
-//#include call
 //#include kv
 struct Params {
   heads: u32,

@@ -1,6 +1,6 @@
 // Fragment: one pass over a row of logits by one workgroup of 256: the largest value, its token (the lowest id on ties) and the log of the
 // sum of exponentials. The kernel declares `logits: array<vec4<f32>>`; `base` is the row's first quad.
-// Numerics: online softmax, f32, four partial sums a thread, then a tree in fixed order: repeatable bit for bit on one device.
+// Numerics: online softmax, f32, four partial sums a thread, then sums in fixed order: repeatable bit for bit on one device.
 
 const NO_TOKEN = 0xffffffffu;
 // Masked values are finite: shader compilers may assume that infinities do not occur.
@@ -21,41 +21,55 @@ fn quad_valid(quad: u32, vocab: u32) -> vec4<bool> {
   return (vec4<u32>(quad * 4u) + vec4<u32>(0u, 1u, 2u, 3u)) < vec4<u32>(vocab);
 }
 
-// Value and token of the whole workgroup's best, the lowest token on ties; the same in every thread.
+// Reductions run in two steps of 16 (256 -> 16 -> 1), so with four barriers instead of a tree's nine: software devices switch every
+// thread at a barrier. The divisor is read from a uniform so that drivers leave the loops rolled: unrolled, they take three times as long
+// to compile (lavapipe).
+fn fan_in() -> u32 {
+  return 16u + (params.vocab >> 31u);
+}
+
+// Value and token (as bits) of the whole workgroup's best, the lowest token on ties; the same in every thread.
 fn reduce_best(tid: u32, value: f32, token: u32) -> vec2<u32> {
   scan_value[tid] = value;
   scan_token[tid] = token;
   workgroupBarrier();
-  for (var step = 128u; step > 0u; step >>= 1u) {
-    if (tid < step) {
-      let other = scan_value[tid + step];
-      let other_token = scan_token[tid + step];
-      let mine = scan_value[tid];
-      if (other > mine || (other == mine && other_token < scan_token[tid])) {
-        scan_value[tid] = other;
-        scan_token[tid] = other_token;
+  for (var width = 16u; width > 0u; width /= fan_in()) {
+    if (tid < width) {
+      var best = scan_value[tid];
+      var best_token = scan_token[tid];
+      for (var i = tid + width; i < width * 16u; i += width) {
+        if (scan_value[i] > best || (scan_value[i] == best && scan_token[i] < best_token)) {
+          best = scan_value[i];
+          best_token = scan_token[i];
+        }
       }
+      scan_value[tid] = best;
+      scan_token[tid] = best_token;
     }
     workgroupBarrier();
   }
-  let best = vec2<u32>(bitcast<u32>(scan_value[0]), scan_token[0]);
+  let result = vec2<u32>(bitcast<u32>(scan_value[0]), scan_token[0]);
   workgroupBarrier();
-  return best;
+  return result;
 }
 
 // Sum over the workgroup, the same in every thread.
 fn reduce_sum(tid: u32, value: f32) -> f32 {
   scan_sum[tid] = value;
   workgroupBarrier();
-  for (var step = 128u; step > 0u; step >>= 1u) {
-    if (tid < step) {
-      scan_sum[tid] += scan_sum[tid + step];
+  for (var width = 16u; width > 0u; width /= fan_in()) {
+    if (tid < width) {
+      var part = scan_sum[tid];
+      for (var i = tid + width; i < width * 16u; i += width) {
+        part += scan_sum[i];
+      }
+      scan_sum[tid] = part;
     }
     workgroupBarrier();
   }
-  let sum = scan_sum[0];
+  let result = scan_sum[0];
   workgroupBarrier();
-  return sum;
+  return result;
 }
 
 fn scan_row(tid: u32, base: u32, vocab: u32) -> RowScan {

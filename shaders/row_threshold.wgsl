@@ -36,9 +36,9 @@ fn find_threshold(
     var high = vec4<f32>(0.0);
     for (var quad = tid; quad * 4u < vocab; quad += 256u) {
       let values = logits[base + quad];
-      for (var c = 0u; c < 4u; c++) {
+      for (var c = 0u; c < min(4u, vocab - quad * 4u); c++) {
         let k = sort_key(values[c]);
-        if (quad * 4u + c < vocab && k >= floor_key && k >= key) {
+        if (k >= floor_key && k >= key) {
           var weight = 1.0;
           if (by_mass) {
             weight = exp(scaled(values[c], top, inverse_temperature));
@@ -52,10 +52,16 @@ fn find_threshold(
     threshold_low[tid] = low;
     threshold_high[tid] = high;
     workgroupBarrier();
-    for (var step = 128u; step > 0u; step >>= 1u) {
-      if (tid < step) {
-        threshold_low[tid] += threshold_low[tid + step];
-        threshold_high[tid] += threshold_high[tid + step];
+    for (var width = 16u; width > 0u; width /= fan_in()) {
+      if (tid < width) {
+        low = threshold_low[tid];
+        high = threshold_high[tid];
+        for (var i = tid + width; i < width * 16u; i += width) {
+          low += threshold_low[i];
+          high += threshold_high[i];
+        }
+        threshold_low[tid] = low;
+        threshold_high[tid] = high;
       }
       workgroupBarrier();
     }

@@ -65,20 +65,22 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   if (params.temperature > 0.0) {
     let inverse_temperature = 1.0 / max(params.temperature, 1.0e-10);
     var least = 0u;
-    if (params.topK > 0u && params.topK < params.vocab) {
-      least = find_threshold(tid, base, params.vocab, 0u, false, f32(params.topK), scan.largest, inverse_temperature);
-    }
-    if (params.topP < 1.0) {
-      least = max(least, find_threshold(tid, base, params.vocab, least, true, params.topP, scan.largest, inverse_temperature));
+    // One call in a loop, because drivers inline each call.
+    for (var stage = 0u; stage < 2u; stage++) {
+      let by_mass = stage == 1u;
+      if (select(params.topK > 0u && params.topK < params.vocab, params.topP < 1.0, by_mass)) {
+        let wanted = select(f32(params.topK), params.topP, by_mass);
+        least = max(least, find_threshold(tid, base, params.vocab, least, by_mass, wanted, scan.largest, inverse_temperature));
+      }
     }
     let stream = hash_position(seeds[r], row.z);
     var best = LOWEST;
     var best_token = NO_TOKEN;
     for (var quad = tid; quad * 4u < params.vocab; quad += 256u) {
       let values = logits[base + quad];
-      for (var c = 0u; c < 4u; c++) {
+      for (var c = 0u; c < min(4u, params.vocab - quad * 4u); c++) {
         let id = quad * 4u + c;
-        if (id < params.vocab && sort_key(values[c]) >= least) {
+        if (sort_key(values[c]) >= least) {
           let score = scaled(values[c], scan.largest, inverse_temperature) + gumbel(hash_token(stream, id));
           if (score > best) {
             best = score;

@@ -46,9 +46,9 @@ fn main(
 
   for (var quad = tid; quad * 4u < params.vocab; quad += 256u) {
     let values = logits[base + quad];
-    for (var c = 0u; c < 4u; c++) {
+    for (var c = 0u; c < min(4u, params.vocab - quad * 4u); c++) {
       let key = sort_key(values[c]);
-      if (quad * 4u + c < params.vocab && key > threshold) {
+      if (key > threshold) {
         // Fewer than n by the meaning of the threshold.
         let place = min(atomicAdd(&found, 1u), MOST - 1u);
         found_token[place] = quad * 4u + c;
@@ -71,9 +71,9 @@ fn main(
     var mine = NO_TOKEN;
     for (var quad = tid; quad * 4u < params.vocab && mine == NO_TOKEN; quad += 256u) {
       let values = logits[base + quad];
-      for (var c = 0u; c < 4u; c++) {
+      for (var c = 0u; c < min(4u, params.vocab - quad * 4u); c++) {
         let id = quad * 4u + c;
-        if (id >= next && id < params.vocab && mine == NO_TOKEN && sort_key(values[c]) == threshold) {
+        if (id >= next && mine == NO_TOKEN && sort_key(values[c]) == threshold) {
           mine = id;
         }
       }

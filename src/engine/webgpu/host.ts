@@ -7,4 +7,12 @@ export interface WebGpuHost {
   readonly adapterOptions?: GPURequestAdapterOptions;
   /** WGSL text of `shaders/NAME.wgsl`. Throws when there is no such kernel. */
   readonly shader: (name: string) => string;
+  /** Where the choice of kernels is remembered between loads; without one it is measured at every load. */
+  readonly tuning?: TuningStore;
+}
+
+/** A small persistent map: localStorage, IndexedDB, a file. */
+export interface TuningStore {
+  read(key: string): Promise<string | null>;
+  write(key: string, value: string): Promise<void>;
 }

@@ -54,15 +54,14 @@ export function assembleShader(
   defines: Defines = {},
   includes: Readonly<Record<string, string>> = {},
 ): string {
-  const enables = new Set<string>();
+  const directives = new Set<string>();
   const body = (file: string): string =>
     shader(file)
       .split('\n')
       .map((line) => {
-        // `enable` directives must precede every declaration, so they are lifted out of fragments.
-        const enable = /^enable (\w+);$/.exec(line.trim());
-        if (enable) {
-          enables.add(enable[1]);
+        // Directives must precede every declaration, so they are lifted out of fragments.
+        if (/^(enable|diagnostic)\b.*;$/.test(line.trim())) {
+          directives.add(line.trim());
           return '';
         }
         const include = /^\/\/#include (\w+)$/.exec(line.trim());
@@ -71,5 +70,5 @@ export function assembleShader(
       .join('\n');
   const text = unroll(body(name).split('\n'), defines).join('\n');
   const constants = Object.entries(defines).map(([key, value]) => `const ${key} = ${literal(value)};`);
-  return [...[...enables].map((feature) => `enable ${feature};`), ...constants, text].join('\n');
+  return [...directives, ...constants, text].join('\n');
 }

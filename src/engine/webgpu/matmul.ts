@@ -1,0 +1,137 @@
+import type { ModelSpec } from '../../model/spec.ts';
+import type { Dispatch } from './dispatch.ts';
+import type { Params } from './params.ts';
+import type { KernelVariant } from './pipelines.ts';
+import type { Matrix, WeightFormat } from './weights.ts';
+
+/** Forms of the matrix-vector product; which one is fastest differs by an order of magnitude between adapters (tune.ts). */
+export type MatvecForm = 'rows' | 'subgroup' | 'tree';
+
+/** Most rows of the batch that go through the matrix-vector kernels; more take the tiled product. */
+export const MATVEC_ROWS = 8;
+/** Numbers of rows that have a kernel of their own; others use the next larger one. */
+export const matvecSizes = [1, 2, 4, 8] as const;
+export type MatvecSize = (typeof matvecSizes)[number];
+
+export type Arithmetic = 'f16' | 'f32';
+
+/** What the measurement at load decides: the form for few rows (1, 2) and for more (4, 8). */
+export interface MatmulChoice {
+  readonly few: MatvecForm;
+  readonly many: MatvecForm;
+}
+
+const weightsFile = (format: WeightFormat, arithmetic: Arithmetic): string =>
+  arithmetic === 'f16' && (format === 'f16' || format === 'q8' || format === 'q4') ? `weights_${format}_h` : `weights_${format}`;
+
+interface MatvecShape {
+  readonly variant: KernelVariant;
+  /** Output rows that one workgroup covers. */
+  readonly covers: number;
+}
+
+const SUBGROUP_ROWS = 16;
+
+/** The kernel variant of a form for M rows of the batch. */
+export function matvecVariant(
+  form: MatvecForm,
+  format: WeightFormat,
+  arithmetic: Arithmetic,
+  m: MatvecSize,
+  activation: ModelSpec['activation'] | null,
+): MatvecShape {
+  const perInvocation = m === 8 ? 2 : 4;
+  const perSubgroup = m === 1 ? 4 : 2;
+  const NR = form === 'rows' ? perInvocation : perSubgroup;
+  const includes = {
+    weights: weightsFile(format, arithmetic),
+    activation: `activation_${activation ?? 'silu'}`,
+    matvec_store: activation ? `matvec_store_gated${NR}` : 'matvec_store_plain',
+  };
+  switch (form) {
+    case 'rows':
+      return { variant: { shader: 'matvec_rows', defines: { WG: 32, NR, M: m }, includes }, covers: 32 * NR };
+    case 'subgroup':
+      return { variant: { shader: 'matvec_subgroup', defines: { WG: 128, NR, M: m, ROWS: SUBGROUP_ROWS }, includes }, covers: SUBGROUP_ROWS };
+    case 'tree':
+      return { variant: { shader: 'matvec_tree', defines: { WG: 64, NR, M: m, TOTAL: 64 * NR * m }, includes }, covers: NR };
+  }
+}
+
+/** The tiled product: RM x 8 rows by 64 outputs a workgroup. */
+export function matmulVariant(format: WeightFormat, arithmetic: Arithmetic, rows: number): { variant: KernelVariant; tile: readonly [number, number] } {
+  const RM = rows <= 16 ? 2 : 4;
+  const RN = 8;
+  const defines = { RM, RN, XS: 8 * RM * 9, WS: 8 * RN * 9 };
+  return { variant: { shader: 'matmul', defines, includes: { weights: weightsFile(format, arithmetic) } }, tile: [8 * RM, 8 * RN] };
+}
+
+export interface ProductBuffers {
+  readonly call: GPUBuffer;
+  readonly x: GPUBuffer;
+  readonly out: GPUBuffer;
+  /** f32 a row of `out`. */
+  readonly outStride: number;
+}
+
+/** Splits a number of workgroups over x and y where it passes the limit of one dimension. */
+export function grid(count: number): readonly [number, number, number] {
+  const y = Math.ceil(count / 65535);
+  return [Math.ceil(count / y), y, 1];
+}
+
+/** Matrix products of one device: which kernel, which bindings. */
+export class Matmul {
+  constructor(
+    private readonly params: Params,
+    private readonly choice: MatmulChoice,
+  ) {}
+
+  /** Every variant that matrices of these kinds may need, for compiling ahead. */
+  variants(kinds: readonly { format: WeightFormat; arithmetic: Arithmetic; activation: ModelSpec['activation'] | null }[]): KernelVariant[] {
+    return kinds.flatMap(({ format, arithmetic, activation }) => [
+      ...matvecSizes.map((m) => matvecVariant(this.form(m), format, arithmetic, m, activation).variant),
+      ...(activation ? [] : [16, 64].map((rows) => matmulVariant(format, arithmetic, rows).variant)),
+    ]);
+  }
+
+  /**
+   * out = x . w^T + bias for `rows` rows. With `activation` the matrix holds gate and up in turn and the output is
+   * activation(gate) * up; only for at most MATVEC_ROWS rows.
+   */
+  dispatches(matrix: Matrix, rows: number, buffers: ProductBuffers, arithmetic: Arithmetic, activation: ModelSpec['activation'] | null = null): Dispatch[] {
+    const few = rows <= MATVEC_ROWS;
+    const size = matvecSizes.find((m) => m >= rows) ?? 8;
+    return matrix.parts.map((part) => {
+      let variant: KernelVariant;
+      let workgroups: readonly [number, number, number];
+      if (few) {
+        const shape = matvecVariant(this.form(size), matrix.format, arithmetic, size, activation);
+        variant = shape.variant;
+        workgroups = grid(Math.ceil(part.count / shape.covers));
+      } else {
+        const shape = matmulVariant(matrix.format, arithmetic, rows);
+        variant = shape.variant;
+        workgroups = [Math.ceil(part.count / shape.tile[1]), Math.ceil(rows / shape.tile[0]), 1];
+      }
+      return {
+        variant,
+        bindings: [
+          { buffer: buffers.call },
+          this.params.get([matrix.octets, part.count, part.first, buffers.outStride, matrix.octets * 2, workgroups[0], 0, 0]),
+          { buffer: buffers.x },
+          { buffer: part.weights },
+          part.scales ? { buffer: part.scales } : null,
+          { buffer: buffers.out },
+          { buffer: matrix.bias },
+        ],
+        workgroups,
+        cost: rows * part.count * matrix.k,
+      };
+    });
+  }
+
+  private form(m: MatvecSize): MatvecForm {
+    return m <= 2 ? this.choice.few : this.choice.many;
+  }
+}

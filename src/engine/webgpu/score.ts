@@ -1,0 +1,149 @@
+import { TillerError } from '../../errors/error.ts';
+import type { ScoreRequest, Scores, TopToken } from '../engine.ts';
+import { factorLanes, normalizeSequences, planFor, requestCount } from '../request.ts';
+import type { Core } from './core.ts';
+import { Memory } from './memory.ts';
+import { Readback } from './readback.ts';
+import { klDispatch, logprobDispatch, MAX_TOP, NO_TOKEN, rowParams, topkDispatch } from './sampler.ts';
+import { paddedWidths } from './scratch.ts';
+import { runSequences } from './sequences.ts';
+
+/** Most bytes of logits that one call keeps on the device. */
+const LOGIT_BYTES = 64 * 1048576;
+
+/** Log-probabilities of given sequences, unedited and edited, reduced on the device. See Engine.score. */
+export async function score(core: Core, request: ScoreRequest): Promise<Scores> {
+  const sequences = normalizeSequences(request.sequences, core.info);
+  const top = requestCount(request.top ?? 0, 'top', MAX_TOP);
+  const graph = request.graph ?? null;
+  const plan = planFor(graph, core.info, core.info.vocab, graph ? factorLanes(request.factor ?? 1) : [{}]);
+  if (request.signal?.aborted) throw new TillerError('request/aborted');
+  const acts = plan.edits.some((edit) => plan.strengthOf(1, edit.index) !== null);
+  // A graph that edits nothing is the unedited model: computed once, so that it is equal bit for bit.
+  const lanes = graph && acts ? [0, 1] : [0];
+  const release = await core.acquire();
+  const memory = new Memory(core.device);
+  try {
+    const width = paddedWidths(core.spec).vocab;
+    const { vocab } = core.spec;
+    const maxRows = Math.max(lanes.length, Math.min(core.chunkRows, Math.floor(Math.min(LOGIT_BYTES, core.memory.bindingLimit) / (width * 4))));
+    const room = Math.max(maxRows, ...sequences.map((sequence) => sequence.ids.length * lanes.length));
+    const buffers = {
+      targets: memory.storage('targets', room * 4),
+      scores: memory.storage('scores', room * 8),
+      pairs: memory.storage('pairs', room * 8),
+      kl: memory.storage('kl', room * 4),
+      top: memory.storage('top tokens', Math.max(1, room * top) * 8),
+    };
+    const uniform = (label: string): GPUBuffer => memory.make(label, 16, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST);
+    const params = { logprob: uniform('logprob'), kl: uniform('kl'), topk: uniform('topk') };
+
+    const results = sequences.map(({ ids }) => ({
+      logprobs: lanes.map(() => new Float32Array(ids.length - 1)),
+      kl: new Float32Array(ids.length - 1),
+      top: lanes.map(() => [] as TopToken[][]),
+      logits: request.logits ? new Float32Array(ids.length * vocab) : null,
+    }));
+
+    const counted = await runSequences(
+      core,
+      plan,
+      lanes,
+      sequences,
+      maxRows,
+      request.signal,
+      async ({ rows, refs, graph: run }) => {
+        const { list, logits } = core.prepare(rows, { taps: run, logits: true, complete: true });
+        if (!logits) throw new TillerError('internal', { problem: 'no logits' });
+        const view = { binding: { buffer: logits }, vocab, stride: width, rows: rows.length };
+        const { queue } = core.device;
+        queue.writeBuffer(buffers.targets, 0, new Uint32Array(refs.map((ref) => ref.sequence.ids[ref.position + 1] ?? NO_TOKEN)));
+        queue.writeBuffer(params.logprob, 0, rowParams(view, rows.length));
+        const binding = (buffer: GPUBuffer): GPUBufferBinding => ({ buffer });
+        const after = [logprobDispatch(view, { params: binding(params.logprob), targets: binding(buffers.targets), output: binding(buffers.scores) })];
+        const pairs: number[] = [];
+        if (lanes.length === 2) {
+          const rowOf = new Map(refs.map((ref, row) => [`${ref.member.sequence} ${ref.lane} ${ref.position}`, row]));
+          refs.forEach((ref, row) => {
+            if (ref.lane === 1) pairs.push(rowOf.get(`${ref.member.sequence} 0 ${ref.position}`) ?? row, row);
+          });
+          queue.writeBuffer(buffers.pairs, 0, new Uint32Array(pairs));
+          queue.writeBuffer(params.kl, 0, rowParams(view, pairs.length / 2));
+          after.push(
+            klDispatch(view, pairs.length / 2, {
+              params: binding(params.kl),
+              scores: binding(buffers.scores),
+              pairs: binding(buffers.pairs),
+              output: binding(buffers.kl),
+            }),
+          );
+        }
+        if (top > 0) {
+          queue.writeBuffer(params.topk, 0, rowParams(view, rows.length, top));
+          after.push(topkDispatch(view, { params: binding(params.topk), output: binding(buffers.top) }));
+        }
+        const readback = Readback.prepare(core.device, core.health, [
+          { buffer: buffers.scores, offset: 0, size: rows.length * 8 },
+          { buffer: buffers.kl, offset: 0, size: pairs.length * 2 },
+          { buffer: buffers.top, offset: 0, size: rows.length * top * 8 },
+          { buffer: logits, offset: 0, size: request.logits ? rows.length * width * 4 : 0 },
+        ]);
+        core.recorder.submit([...list, ...core.recorder.record(after)], (encoder) => readback.encode(encoder));
+        const [scoreBytes, klBytes, topBytes, logitBytes] = await readback.take();
+        const scores = new Float32Array(scoreBytes);
+        const kl = new Float32Array(klBytes);
+        const topIds = new Uint32Array(topBytes);
+        const topLogprobs = new Float32Array(topBytes);
+        const allLogits = new Float32Array(logitBytes);
+        refs.forEach((ref, row) => {
+          const result = results[ref.member.sequence];
+          const lane = lanes.indexOf(ref.lane);
+          const { position } = ref;
+          if (position < result.logprobs[lane].length) result.logprobs[lane][position] = scores[row * 2];
+          if (top > 0) {
+            result.top[lane][position] = Array.from({ length: Math.min(top, vocab) }, (_, i) => ({
+              id: topIds[(row * top + i) * 2],
+              logprob: topLogprobs[(row * top + i) * 2 + 1],
+            }));
+          }
+          if (result.logits && ref.lane === lanes.at(-1)) {
+            result.logits.set(allLogits.subarray(row * width, row * width + vocab), position * vocab);
+          }
+        });
+        for (let pair = 0; pair < pairs.length / 2; pair += 1) {
+          const ref = refs[pairs[pair * 2 + 1]];
+          const result = results[ref.member.sequence];
+          if (ref.position < result.kl.length) result.kl[ref.position] = kl[pair];
+        }
+      },
+      async (run) => readCounts(core, run),
+      request.onProgress,
+    );
+
+    return {
+      sequences: results.map((result, index) => {
+        const edited = lanes.length === 2 ? result.logprobs[1] : result.logprobs[0].slice();
+        return {
+          logprobs: result.logprobs[0],
+          edited: graph ? edited : null,
+          kl: graph ? result.kl : null,
+          top: top > 0 ? { unedited: result.top[0], edited: graph ? (result.top[1] ?? result.top[0]) : null } : null,
+          logits: result.logits,
+          edits: counted.edits[index],
+        };
+      }),
+      unmatched: counted.unmatched,
+    };
+  } finally {
+    memory.freeAll();
+    release();
+  }
+}
+
+/** Edits applied so far, by row of the strength table. */
+export async function readCounts(core: Core, run: import('./graph-run.ts').GraphRun): Promise<Uint32Array[]> {
+  const readback = Readback.prepare(core.device, core.health, [run.counts]);
+  core.recorder.submit([], (encoder) => readback.encode(encoder));
+  const [bytes] = await readback.take();
+  return run.countsOf(bytes);
+}
