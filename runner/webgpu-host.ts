@@ -8,6 +8,9 @@ import { TillerError } from '../src/errors/error.ts';
  */
 const features = 'enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia';
 
+/** Dawn crashes when an instance is collected while one of its devices lives, and nothing in JavaScript ties the two: so none ever is. */
+const instances: GPU[] = [];
+
 const shaderFolder = new URL('../shaders/', import.meta.url);
 
 /**
@@ -23,8 +26,10 @@ export async function nodeWebGpuHost(options: { flags?: string[] } = {}): Promis
   });
   Object.assign(globalThis, globals);
   const texts = new Map<string, string>();
+  const gpu = create([features, ...(options.flags ?? [])]);
+  instances.push(gpu);
   return {
-    gpu: create([features, ...(options.flags ?? [])]),
+    gpu,
     shader: (name) => {
       let text = texts.get(name);
       if (text === undefined) {
