@@ -21,13 +21,21 @@ export interface KernelBench {
   readU32(buffer: GPUBuffer): Promise<Uint32Array>;
 }
 
-/** A suite on every device of the process, each with a bench that is there once tests run and destroyed after them. */
-export function describeKernels(name: string, devices: readonly TestDevice[], tests: (bench: () => KernelBench) => void): void {
+/**
+ * A suite on every device of the process, each with a bench that is there once tests run and destroyed after them.
+ * @param texts kernels of the test itself, by name, beside those in shaders/
+ */
+export function describeKernels(
+  name: string,
+  devices: readonly TestDevice[],
+  tests: (bench: () => KernelBench) => void,
+  texts: Readonly<Record<string, string>> = {},
+): void {
   for (const device of devices) {
     describe.skipIf(device.skip !== null)(`${name} on ${device.name}${device.skip === null ? '' : `: ${device.skip}`}`, () => {
       let bench: KernelBench | null = null;
       beforeAll(async () => {
-        bench = await kernelBench(device);
+        bench = await kernelBench(device, texts);
       });
       afterAll(() => bench?.device.destroy());
       tests(() => bench!);
@@ -35,7 +43,7 @@ export function describeKernels(name: string, devices: readonly TestDevice[], te
   }
 }
 
-async function kernelBench(testDevice: TestDevice): Promise<KernelBench> {
+async function kernelBench(testDevice: TestDevice, texts: Readonly<Record<string, string>>): Promise<KernelBench> {
   const host = testDevice.host!;
   const adapter = (await host.gpu.requestAdapter(host.adapterOptions))!;
   const wanted: GPUFeatureName[] = ['shader-f16', 'subgroups'];
@@ -46,7 +54,7 @@ async function kernelBench(testDevice: TestDevice): Promise<KernelBench> {
       maxStorageBufferBindingSize: adapter.limits.maxStorageBufferBindingSize,
     },
   });
-  const pipelines = new Pipelines(device, host.shader);
+  const pipelines = new Pipelines(device, (name) => texts[name] ?? host.shader(name));
 
   const create = (size: number, usage: number): GPUBuffer => device.createBuffer({ size: Math.max(16, Math.ceil(size / 4) * 4), usage });
   const bench: KernelBench = {
@@ -71,7 +79,7 @@ async function kernelBench(testDevice: TestDevice): Promise<KernelBench> {
       dispatches.forEach(({ bindings, workgroups }, i) => {
         const { pipeline } = kernels[i];
         pass.setPipeline(pipeline);
-        const entries = bindings.map((resource, binding) => ({ binding, resource }));
+        const entries = bindings.map((resource, binding): GPUBindGroupEntry => ({ binding, resource: resource as GPUBindingResource }));
         pass.setBindGroup(0, device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }));
         pass.dispatchWorkgroups(...workgroups);
       });

@@ -98,6 +98,13 @@ describe('the parameters of a row kernel', () => {
     expect([...new Uint32Array(bytes)]).toEqual([517, 544, 40, 2, 0x3f000000, 0x3e800000, 3, 0]);
     expect([...rowParams({ vocab: 517, stride: 544 }, 9, 5)]).toEqual([517, 544, 9, 5]);
   });
+
+  it('spreads more than 65535 rows over two dimensions', () => {
+    const view = { binding: null as never, vocab: 517, stride: 544, rows: 131_071 };
+    const [x, y] = topkDispatch(view, { params: null as never, output: null as never }).workgroups;
+    expect(x).toBeLessThanOrEqual(65_535);
+    expect(x * y).toBeGreaterThanOrEqual(131_071);
+  });
 });
 
 describeKernels('sample', await testDevices(), (bench) => {
@@ -268,16 +275,20 @@ describeKernels('logprob and kl', await testDevices(), (bench) => {
     }
   });
 
-  it('goes on along y beyond 65535 rows', async () => {
-    const rows = 65_600;
-    const logits = Array.from({ length: rows }, (_, r) => new Float32Array([r % 13, 1, 2]));
-    const { scores } = await scoreRows(
-      bench(),
-      logits,
-      logits.map(() => 0),
-      [0, 1],
-    );
-    for (const r of [0, 32_800, 65_535, rows - 1]) expect(Math.abs(scores[r * 2] - logprob(logits[r], 0))).toBeLessThan(1e-5);
+  it('go on along y where x is full', async () => {
+    const rows = 13;
+    const logits = Array.from({ length: rows }, (_, r) => new Float32Array([r % 7, 1, 2]));
+    const view = { binding: { buffer: bench().storage(strided(logits, 32)) }, vocab: 3, stride: 32, rows };
+    const scores = bench().empty(rows * 8);
+    const dispatch = logprobDispatch(view, {
+      params: { buffer: bench().uniform(rowParams(view, rows)) },
+      targets: { buffer: bench().storage(new Uint32Array(rows)) },
+      output: { buffer: scores },
+    });
+    expect(dispatch.workgroups).toEqual([rows, 1, 1]);
+    await bench().run([{ ...dispatch, workgroups: [5, 3, 1] }]);
+    const got = await bench().readF32(scores);
+    logits.forEach((row, r) => expect(Math.abs(got[r * 2] - logprob(row, 0))).toBeLessThan(1e-5));
   });
 });
 
