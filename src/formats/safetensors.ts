@@ -60,12 +60,12 @@ function parseEntry(name: string, value: unknown, dataStart: number, fileSize: n
   if (begin > end) return wrong(`ends at ${end}, before it starts at ${begin}`);
   if (dataStart + end > fileSize) return wrong(`ends at byte ${dataStart + end}, the file has ${fileSize}`);
   let size = bytes;
-  for (const length of shape as number[]) {
+  for (const length of shape) {
     size *= length;
     if (!Number.isSafeInteger(size)) return wrong(`has a shape [${shape.join(', ')}] beyond all sizes`);
   }
   if (size !== end - begin) return wrong(`has ${end - begin} bytes, its shape [${shape.join(', ')}] of ${dtype} needs ${size}`);
-  return { dtype, shape: [...(shape as number[])], start: dataStart + begin, end: dataStart + end };
+  return { dtype, shape: [...shape], start: dataStart + begin, end: dataStart + end };
 }
 
 /**
@@ -118,7 +118,7 @@ const copied = (bytes: Uint8Array): Uint8Array<ArrayBuffer> => new Uint8Array(by
 /** Elements of `bytes` in the dtype's own typed array; data in a file may lie at odd addresses, so it is copied where needed. */
 function aligned(bytes: Uint8Array, elementBytes: number): ArrayBuffer {
   const whole = bytes.byteOffset === 0 && bytes.byteLength === bytes.buffer.byteLength && bytes.buffer instanceof ArrayBuffer;
-  if (whole && bytes.byteLength % elementBytes === 0) return bytes.buffer as ArrayBuffer;
+  if (whole && bytes.byteLength % elementBytes === 0) return bytes.buffer;
   return copied(bytes).buffer;
 }
 

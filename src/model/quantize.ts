@@ -30,36 +30,51 @@ export function quantizeRows(values: Float32Array, rows: number, cols: number, k
   return { data, scales };
 }
 
+/** The value of largest magnitude, with its sign; of two equal ones the first. Without branches on the data, which no CPU predicts. */
+function largestOf(values: Float32Array, from: number, length: number): number {
+  let high = 0;
+  let low = 0;
+  for (let i = 0; i < length; i++) {
+    high = Math.max(high, values[from + i]);
+    low = Math.min(low, values[from + i]);
+  }
+  if (high !== -low) return high > -low ? high : low;
+  for (let i = 0; i < length; i++) {
+    const value = values[from + i];
+    if (value === high || value === low) return value;
+  }
+  return 0;
+}
+
 function quantize4(values: Float32Array, rows: number, cols: number, groups: number, data: Uint8Array, scales: Uint16Array): void {
   for (let row = 0; row < rows; row++) {
     for (let group = 0; group < groups; group++) {
       const from = row * cols + group * GROUP;
       const length = Math.min(GROUP, cols - group * GROUP);
-      let largest = 0;
-      let magnitude = 0;
-      for (let i = 0; i < length; i++) {
-        const value = values[from + i];
-        const size = value < 0 ? -value : value;
-        if (size > magnitude) {
-          magnitude = size;
-          largest = value;
-        }
-      }
-      const bits = magnitude === 0 ? 0 : f16Bits(largest / -8);
+      const largest = largestOf(values, from, length);
+      const bits = largest === 0 ? 0 : f16Bits(largest / -8);
       scales[row * groups + group] = bits;
-      const scale = f16Value(bits);
+      const inverse = inverseOf(bits);
       const at = (row * groups + group) * (GROUP / 2);
-      for (let pair = 0; pair < GROUP; pair += 2) {
-        const low = pair < length && scale !== 0 ? nibble(values[from + pair], scale) : 8;
-        const high = pair + 1 < length && scale !== 0 ? nibble(values[from + pair + 1], scale) : 8;
-        data[at + (pair >> 1)] = low | (high << 4);
+      const whole = length >> 1;
+      for (let pair = 0; pair < whole; pair++) {
+        data[at + pair] = nibble(values[from + 2 * pair], inverse) | (nibble(values[from + 2 * pair + 1], inverse) << 4);
+      }
+      for (let pair = whole; pair < GROUP / 2; pair++) {
+        data[at + pair] = (2 * pair < length ? nibble(values[from + 2 * pair], inverse) : 8) | 0x80;
       }
     }
   }
 }
 
-function nibble(value: number, scale: number): number {
-  const q = Math.fround(value / scale) + ROUND - ROUND;
+/**
+ * 1 / scale in f64. A product with it, rounded to f32, is the f32 quotient bit for bit: a weight has 24 significant bits and a
+ * scale 11, so a quotient is never closer than 2^-37 of itself to where f32 rounding turns, and the product is off by 2^-52.
+ */
+const inverseOf = (bits: number): number => ((bits & 0x7fff) === 0 ? 0 : 1 / f16Value(bits));
+
+function nibble(value: number, inverse: number): number {
+  const q = Math.fround(value * inverse) + ROUND - ROUND;
   return (q < -8 ? -8 : q > 7 ? 7 : q) + 8;
 }
 
@@ -69,18 +84,13 @@ function quantize8(values: Float32Array, rows: number, cols: number, groups: num
       const from = row * cols + group * GROUP;
       const length = Math.min(GROUP, cols - group * GROUP);
       let magnitude = 0;
-      for (let i = 0; i < length; i++) {
-        const value = values[from + i];
-        const size = value < 0 ? -value : value;
-        if (size > magnitude) magnitude = size;
-      }
+      for (let i = 0; i < length; i++) magnitude = Math.max(magnitude, Math.abs(values[from + i]));
       const bits = f16Bits(magnitude / 127);
       scales[row * groups + group] = bits;
-      const scale = f16Value(bits);
-      if (scale === 0) continue;
+      const inverse = inverseOf(bits);
       const at = (row * groups + group) * GROUP;
       for (let i = 0; i < length; i++) {
-        const q = Math.fround(values[from + i] / scale) + ROUND - ROUND;
+        const q = Math.fround(values[from + i] * inverse) + ROUND - ROUND;
         data[at + i] = q < -127 ? -127 : q > 127 ? 127 : q;
       }
     }
