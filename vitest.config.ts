@@ -19,8 +19,9 @@ export default defineConfig({
     // The Vulkan loader reads the environment of the process, which worker threads do not share.
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    // Software GPUs compile slowly, and more so on a busy machine.
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     projects: [
       { extends: true, test: { name: 'unit', include: testFiles.filter((file) => !needsDevice(file)) } },
       { extends: true, test: { name: 'device', include: testFiles.filter(needsDevice) } },

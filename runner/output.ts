@@ -8,7 +8,7 @@ export interface Output {
   text(text: string): void;
   /** A message on standard error, one line. */
   note(text: string): void;
-  /** Progress on standard error: a line that is written over on a terminal, a line a stage elsewhere. */
+  /** Progress on standard error: a line that is written over on a terminal, one line for each stage elsewhere. */
   progress(text: string, done: number, total: number): void;
   /** The result: the document of `--json`. */
   result(value: unknown): void;
@@ -19,6 +19,7 @@ const percent = (done: number, total: number): string => (total > 0 ? ` ${Math.f
 export function openOutput(json: boolean): Output & { readonly document: () => string | null } {
   let document: string | null = null;
   let shown = '';
+  const said = new Set<string>();
   const terminal = process.stderr.isTTY;
   const clear = (): void => {
     if (terminal && shown !== '') process.stderr.write('\r\x1b[K');
@@ -42,9 +43,9 @@ export function openOutput(json: boolean): Output & { readonly document: () => s
         process.stderr.write(`\r\x1b[K${line}`);
         shown = line;
         if (done >= total) clear();
-      } else if (text !== shown) {
+      } else if (!said.has(text)) {
         process.stderr.write(`tiller: ${text}\n`);
-        shown = text;
+        said.add(text);
       }
     },
     result(value) {
