@@ -2,7 +2,6 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Engine } from '../../src/engine/engine.ts';
 import type { BoundGraph } from '../../src/graph/document.ts';
-import type { PointName } from '../../src/graph/points.ts';
 import { expectClose, expectIdentical, generated, logSoftmax } from './compare.ts';
 import type { Accuracy, EngineUnderTest } from './engines.ts';
 import {

@@ -1,5 +1,5 @@
 import type { BoundGraph, EditNode, GraphNode, Selector, VectorTable } from '../../src/graph/document.ts';
-import { points, pointWidth, type ModelShape, type PointName } from '../../src/graph/points.ts';
+import { points, pointWidth, type ModelShape } from '../../src/graph/points.ts';
 import { buildGraph } from '../../src/graph/vectors.ts';
 import { noise } from '../../src/engine/random.ts';
 
