@@ -79,7 +79,7 @@ async function kernelBench(testDevice: TestDevice, texts: Readonly<Record<string
       dispatches.forEach(({ bindings, workgroups }, i) => {
         const { pipeline } = kernels[i];
         pass.setPipeline(pipeline);
-        const entries = bindings.map((resource, binding): GPUBindGroupEntry => ({ binding, resource: resource as GPUBindingResource }));
+        const entries = bindings.flatMap((resource, binding) => (resource ? [{ binding, resource }] : []));
         pass.setBindGroup(0, device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }));
         pass.dispatchWorkgroups(...workgroups);
       });
