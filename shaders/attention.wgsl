@@ -1,11 +1,12 @@
 // Causal attention over the cache, for decoding and prefill: one workgroup for one query head and a span of up to QR
 // consecutive positions of one sequence, which share every key and value that is read. Online softmax (Milakov and
 // Gimelshein 2018) over tiles of 64 positions: invocation j scores position j of the tile; then each invocation owns four
-// columns of the output and every JG-th position, and the JG partial sums are added at the end. Scores, sums and output are
+// columns of the output and every 64/quads-th position, and the partial sums are added at the end. Scores, sums and output are
 // f32. A sliding window of W covers the token itself and the W - 1 before it; 0 means all.
 //   qkv    f32 [rows, q_stride], rotated queries first; keys, values see rope_cache; z f32 [rows, z_stride]
 //   spans  u32x2 [spans] (first row, rows)
-// Grid (heads, spans). HEAD_QUADS = ceil(head_dim / 4).
+// Grid (heads, spans). HEAD_QUADS = ceil(head_dim / 4). Loop bounds are not constants on software adapters (SOFTWARE), whose
+// drivers would write the loops out and compile for half a minute.
 //#include kv
 struct Params {
   heads: u32,
@@ -15,7 +16,7 @@ struct Params {
   capacity: u32,
   window: u32,
   scale: f32,
-  pad0: u32,
+  quads: u32,
 }
 @group(0) @binding(1) var<uniform> p: Params;
 @group(0) @binding(2) var<storage, read> qkv: array<f32>;
@@ -29,8 +30,14 @@ const TILE = 64u;
 const FAR = -3.0e38;
 var<workgroup> queries: array<vec4<f32>, QUERIES>; // QR * HEAD_QUADS
 var<workgroup> scores: array<f32, SCORES>; // QR * TILE
-var<workgroup> sums: array<vec4<f32>, TILE>;
-var<workgroup> weights: array<f32, TILE>;
+var<workgroup> sums: array<vec4<f32>, SCORES>;
+
+fn query(at: u32, d: u32) -> f32 {
+  if (d < HEAD_DIM) {
+    return qkv[at + d];
+  }
+  return 0.0;
+}
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
@@ -40,19 +47,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let slot = rows[span.x].y;
   let first = rows[span.x].z;
   let last = first + span.y - 1u;
-  let columns = local % HEAD_QUADS;
-  let lane = local / HEAD_QUADS;
+  let quads = select(HEAD_QUADS, p.quads, SOFTWARE);
+  let lanes = 64u / quads;
+  let columns = local % quads;
+  let lane = local / quads;
 
-  for (var i = local; i < QR * HEAD_QUADS; i += 64u) {
-    let row = span.x + min(i / HEAD_QUADS, span.y - 1u);
-    var q = vec4<f32>(0.0);
-    for (var c = 0u; c < 4u; c += 1u) {
-      let d = (i % HEAD_QUADS) * 4u + c;
-      if (d < HEAD_DIM) {
-        q[c] = qkv[row * p.q_stride + head * HEAD_DIM + d] * p.scale;
-      }
-    }
-    queries[i] = q;
+  for (var i = local; i < QR * quads; i += 64u) {
+    let row = span.x + min(i / quads, span.y - 1u);
+    let d = (i % quads) * 4u;
+    let at = row * p.q_stride + head * HEAD_DIM;
+    queries[i] = vec4<f32>(query(at, d), query(at, d + 1u), query(at, d + 2u), query(at, d + 3u)) * p.scale;
   }
   workgroupBarrier();
 
@@ -72,14 +76,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var score_$(q) = FAR;
 //#end
     if (t <= last) {
-      let at = (cache + t * p.kv_heads) * HEAD_QUADS;
+      let at = (cache + t * p.kv_heads) * quads;
 //#for q QR
       var dot_$(q) = 0.0;
 //#end
-      for (var d = 0u; d < HEAD_QUADS; d += 1u) {
+      for (var d = 0u; d < quads; d += 1u) {
         let k = unpack(keys[at + d]);
 //#for q QR
-        dot_$(q) += dot(queries[$(q)u * HEAD_QUADS + d], k);
+        dot_$(q) += dot(queries[$(q)u * quads + d], k);
 //#end
       }
 //#for q QR
@@ -95,10 +99,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let tile = min(TILE, last + 1u - base);
 //#for q QR
     var new_$(q) = top_$(q);
-    for (var j = 0u; j < tile; j += 1u) {
-      new_$(q) = max(new_$(q), scores[$(q)u * TILE + j]);
-    }
 //#end
+    for (var j = 0u; j < tile; j += 1u) {
+//#for q QR
+      new_$(q) = max(new_$(q), scores[$(q)u * TILE + j]);
+//#end
+    }
     workgroupBarrier();
 //#for q QR
     // A tile that is wholly masked for this query leaves FAR as its maximum: its weights must be 0, not exp(0).
@@ -109,9 +115,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     top_$(q) = new_$(q);
 //#end
     workgroupBarrier();
-    if (lane < JG) {
-      for (var j = lane; j < tile; j += JG) {
-        let v = unpack(values[(cache + (base + j) * p.kv_heads) * HEAD_QUADS + columns]);
+    if (lane < lanes) {
+      for (var j = lane; j < tile; j += lanes) {
+        let v = unpack(values[(cache + (base + j) * p.kv_heads) * quads + columns]);
 //#for q QR
         let w_$(q) = scores[$(q)u * TILE + j];
         weight_$(q) += w_$(q);
@@ -122,23 +128,27 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     workgroupBarrier();
   }
 //#for q QR
-  sums[local] = acc_$(q);
-  weights[local] = weight_$(q);
+  sums[$(q)u * TILE + local] = acc_$(q);
+  scores[$(q)u * TILE + local] = weight_$(q);
+//#end
   workgroupBarrier();
-  if (local < HEAD_QUADS && $(q)u < span.y) {
+  for (var i = local; i < span.y * quads; i += 64u) {
+    let q = i / quads;
+    let column = i % quads;
     var sum = vec4<f32>(0.0);
     var weight = 0.0;
-    for (var j = 0u; j < JG; j += 1u) {
-      sum += sums[j * HEAD_QUADS + local];
-      weight += weights[j * HEAD_QUADS + local];
+    for (var j = 0u; j < lanes; j += 1u) {
+      sum += sums[q * TILE + j * quads + column];
+      weight += scores[q * TILE + j * quads + column];
     }
     let out = sum / weight;
-    for (var c = 0u; c < 4u; c += 1u) {
-      if (local * 4u + c < HEAD_DIM) {
-        z[(span.x + $(q)u) * p.z_stride + head * HEAD_DIM + local * 4u + c] = out[c];
-      }
+    let at = (span.x + q) * p.z_stride + head * HEAD_DIM;
+    let d = column * 4u;
+    z[at + d] = out.x;
+    z[at + d + 1u] = out.y;
+    if (d + 2u < HEAD_DIM) {
+      z[at + d + 2u] = out.z;
+      z[at + d + 3u] = out.w;
     }
   }
-  workgroupBarrier();
-//#end
 }

@@ -12,7 +12,7 @@ struct Params {
   out_stride: u32,
   x_quads: u32,
   grid_x: u32,
-  pad0: u32,
+  four: u32,
   pad1: u32,
 }
 @group(0) @binding(1) var<uniform> p: Params;
@@ -37,12 +37,14 @@ fn main(
 //#end
 //#end
   let groups = p.octets / 4u;
+  // Not a constant on software adapters, so that their drivers do not write out the loops below and compile for seconds.
+  let four = select(4u, p.four, SOFTWARE);
   for (var g = 0u; g < groups; g += 1u) {
-    for (var i = local; i < 64u * RM; i += 64u) {
+    for (var i = local; i < 16u * four * RM; i += 64u) {
       let row = min(r0 + (i >> 3u), call.rows - 1u);
       xs[(i >> 3u) * 9u + (i & 7u)] = vec4<F>(x[row * p.x_quads + g * 8u + (i & 7u)]);
     }
-    for (var i = local; i < 32u * RN; i += 64u) {
+    for (var i = local; i < 8u * four * RN; i += 64u) {
       let row = min(n0 + (i >> 2u), p.count - 1u) * p.octets + g * 4u;
       let w = octet(row + (i & 3u));
       let s = F(scale_of(row >> 2u));
@@ -50,7 +52,7 @@ fn main(
       ws[(i >> 2u) * 9u + 2u * (i & 3u) + 1u] = w.hi * s;
     }
     workgroupBarrier();
-    for (var k = 0u; k < 8u; k += 1u) {
+    for (var k = 0u; k < 2u * four; k += 1u) {
 //#for i RM
       let x_$(i) = xs[(id.y + $(i)u * 8u) * 9u + k];
 //#end

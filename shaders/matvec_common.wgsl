@@ -12,7 +12,7 @@ struct Params {
   out_stride: u32,
   x_quads: u32,
   grid_x: u32,
-  pad0: u32,
+  four: u32,
   pad1: u32,
 }
 @group(0) @binding(1) var<uniform> p: Params;

@@ -85,7 +85,9 @@ export async function capture(core: Core, request: CaptureRequest): Promise<Capt
     const rowFloats = places.reduce((sum, place) => sum + place.width, 0);
     const limit = Math.min(CAPTURE_BYTES, core.memory.bindingLimit);
     if (rowFloats * 4 > limit) {
-      throw new TillerError('request/invalid', { problem: `one token's activations at these points take ${rowFloats * 4} bytes, at most ${limit} are kept at once; ask for fewer points` });
+      throw new TillerError('request/invalid', {
+        problem: `one token's activations at these points take ${rowFloats * 4} bytes, at most ${limit} are kept at once; ask for fewer points`,
+      });
     }
     const maxRows = Math.max(lanes.length, Math.min(core.chunkRows, Math.floor(limit / (rowFloats * 4))));
     const wantsLogits = places.some((place) => place.point === 'logits');

@@ -105,7 +105,13 @@ export class Core {
   /** A plan made ready for calls of at most these sizes; null when the graph does nothing. */
   graphRun(
     plan: Plan,
-    sizes: { readonly lanes: readonly number[]; readonly slots: number; readonly maxRows: number; readonly ringRows: number; readonly maxPositions: number },
+    sizes: {
+      readonly lanes: readonly number[];
+      readonly slots: number;
+      readonly maxRows: number;
+      readonly ringRows: number;
+      readonly maxPositions: number;
+    },
   ): GraphRun | null {
     if (plan.edits.length === 0 && plan.reads.length === 0) return null;
     const activations = this.scratch.ensure(sizes.maxRows);

@@ -33,6 +33,8 @@ export interface ForwardModel {
   readonly cache: KvCache;
   /** Uniform of shaders/call.wgsl. */
   readonly call: GPUBuffer;
+  /** The adapter computes on the CPU. */
+  readonly software: boolean;
   /** (cos, sin) table of each layer. */
   readonly rope: readonly GPUBuffer[];
   readonly arithmetic: { readonly projections: Arithmetic; readonly down: Arithmetic; readonly head: Arithmetic };
@@ -53,12 +55,12 @@ export interface ForwardCall {
 
 export const ATTENTION_SPAN = 4;
 
-export function attentionVariant(spec: ModelSpec, cacheFormat: string, spanRows: number): KernelVariant {
+export function attentionVariant(spec: ModelSpec, cacheFormat: string, spanRows: number, SOFTWARE: boolean): KernelVariant {
   const HEAD_QUADS = headQuads(spec);
   return {
     shader: 'attention',
     includes: { kv: `kv_${cacheFormat}` },
-    defines: { HEAD_DIM: spec.headDim, HEAD_QUADS, QR: spanRows, QUERIES: spanRows * HEAD_QUADS, SCORES: spanRows * 64, JG: Math.floor(64 / HEAD_QUADS) },
+    defines: { HEAD_DIM: spec.headDim, HEAD_QUADS, QR: spanRows, QUERIES: spanRows * HEAD_QUADS, SCORES: spanRows * 64, SOFTWARE },
   };
 }
 
@@ -102,7 +104,9 @@ export function forwardDispatches(model: ForwardModel, call: ForwardCall): Dispa
     if (taps && touches(point, layer)) list.push(...taps.dispatches(point, layer, { buffer, stride, column }, rows));
   };
   const product = (matrix: Matrix, x: GPUBuffer, out: GPUBuffer, outStride: number, arithmetic: Arithmetic, gated = false): void => {
-    list.push(...model.matmul.dispatches(matrix, rows, { call: model.call, x, out, outStride }, arithmetic, gated ? spec.activation : null));
+    list.push(
+      ...model.matmul.dispatches(matrix, rows, { call: model.call, x, out, outStride }, arithmetic, gated ? spec.activation : null),
+    );
   };
   /** h += block (POST: normed first), x = norm(h), or one of the two. */
   const resid = (add: boolean, norm: GPUBuffer | null, post: GPUBuffer): void => {
@@ -187,10 +191,19 @@ export function forwardDispatches(model: ForwardModel, call: ForwardCall): Dispa
 
     const kv = cache.layer(layer);
     list.push({
-      variant: attentionVariant(spec, cache.format, call.spanRows),
+      variant: attentionVariant(spec, cache.format, call.spanRows, model.software),
       bindings: [
         null,
-        params.get([spec.heads, spec.kvHeads, w.qkv, w.query, cache.capacity, spec.layerSpecs[layer].window ?? 0, { f32: spec.attentionScale }, 0]),
+        params.get([
+          spec.heads,
+          spec.kvHeads,
+          w.qkv,
+          w.query,
+          cache.capacity,
+          spec.layerSpecs[layer].window ?? 0,
+          { f32: spec.attentionScale },
+          headQuads(spec),
+        ]),
         { buffer: a.qkv },
         { buffer: a.table },
         { buffer: a.spans },
@@ -214,7 +227,13 @@ export function forwardDispatches(model: ForwardModel, call: ForwardCall): Dispa
       const gated = (act: boolean, mul: boolean, source: GPUBuffer, out: GPUBuffer): void => {
         list.push({
           variant: gatedVariant(spec, act, mul),
-          bindings: [callBinding, params.get([spec.intermediate, w.intermediate, 0, 0]), { buffer: a.gateUp }, { buffer: source }, { buffer: out }],
+          bindings: [
+            callBinding,
+            params.get([spec.intermediate, w.intermediate, 0, 0]),
+            { buffer: a.gateUp },
+            { buffer: source },
+            { buffer: out },
+          ],
           workgroups: [Math.ceil(spec.intermediate / 64), rows, 1],
           cost: rows * spec.intermediate * 8,
         });
@@ -231,7 +250,12 @@ export function forwardDispatches(model: ForwardModel, call: ForwardCall): Dispa
     product(lw.down, a.hidden, a.block, w.hidden, model.arithmetic.down);
     tap('mlp_out', layer, a.block, w.hidden);
     addThenNorm(
-      last ? [['resid_post', layer]] : [['resid_post', layer], ['resid_pre', layer + 1]],
+      last
+        ? [['resid_post', layer]]
+        : [
+            ['resid_post', layer],
+            ['resid_pre', layer + 1],
+          ],
       last ? weights.finalNorm : weights.layers[layer + 1].inputNorm,
       lw.postMlpNorm,
     );

@@ -81,14 +81,17 @@ class Generation {
     let prefilled = started;
     let stopped: GenerateSummary['stopped'] = 'length';
     let decodedTokens = 0;
-    let counts: EditCounts = countsById(this.plan, this.sequences.map(() => []));
+    let counts: EditCounts = countsById(
+      this.plan,
+      this.sequences.map(() => []),
+    );
     try {
       await this.prefill();
       this.filled = true;
       const decoder = this.decoder();
       const { maxTokens } = this.normal;
       let batch = 1;
-      for (let index = 0; index < maxTokens; ) {
+      for (let index = 0; index < maxTokens;) {
         const size = Math.min(batch, maxTokens - index);
         const before = core.now();
         const { steps, read } = await decoder.steps(index, size);
@@ -147,7 +150,10 @@ class Generation {
 
   /** Selections of the coming tokens are known before the tokens are. */
   private get positional(): boolean {
-    return this.plan.edits.every((edit) => edit.tokens.positional && (edit.source?.tokens.positional ?? true)) && this.plan.reads.every((read) => read.tokens.positional);
+    return (
+      this.plan.edits.every((edit) => edit.tokens.positional && (edit.source?.tokens.positional ?? true)) &&
+      this.plan.reads.every((read) => read.tokens.positional)
+    );
   }
 
   /**
@@ -160,23 +166,34 @@ class Generation {
     const end = prompt.length - 1;
     const touched = firstTouched(plan, lanes, sequence, end);
     const whole = needsWholePrompt(plan, lanes, sequence);
-    core.model.cache.ensure(Math.max(2, lanes), Math.min(core.info.limits.maxContext, roundCapacity(prompt.length + this.normal.maxTokens)));
+    core.model.cache.ensure(
+      Math.max(2, lanes),
+      Math.min(core.info.limits.maxContext, roundCapacity(prompt.length + this.normal.maxTokens)),
+    );
 
     const found = this.findPrefix(touched);
     const wholeRows = whole ? (prompt.length - touched) * lanes : 0;
     const perCall = Math.max(1, Math.floor(core.chunkRows / lanes));
     const maxPositions = whole ? prompt.length - touched : perCall;
     const maxRows = Math.max(wholeRows, core.chunkRows, lanes);
-    this.graph = core.graphRun(plan, { lanes: this.sequences.map((_, lane) => lane), slots: core.model.cache.slots, maxRows, ringRows: RING * lanes, maxPositions });
+    this.graph = core.graphRun(plan, {
+      lanes: this.sequences.map((_, lane) => lane),
+      slots: core.model.cache.slots,
+      maxRows,
+      ringRows: RING * lanes,
+      maxPositions,
+    });
     for (let slot = 0; slot < core.model.cache.slots; slot += 1) core.model.cache.forget(slot);
 
-    for (let at = found; at < touched; ) {
+    for (let at = found; at < touched;) {
       const to = Math.min(touched, at + roundRows(core.chunkRows));
       await this.call([0], at, to, false, null);
       at = to;
     }
     if (lanes > 1 && touched > 0) {
-      const copies = Array.from({ length: lanes - 1 }, (_, index) => core.model.cache.copy(core.model.params, 0, index + 1, touched)).flat();
+      const copies = Array.from({ length: lanes - 1 }, (_, index) =>
+        core.model.cache.copy(core.model.params, 0, index + 1, touched),
+      ).flat();
       core.recorder.submit(core.recorder.record(copies));
     }
     const all = this.sequences.map((_, lane) => lane);
@@ -184,7 +201,7 @@ class Generation {
       await this.call(all, touched, prompt.length, true, this.graph);
       return;
     }
-    for (let at = touched; at < end; ) {
+    for (let at = touched; at < end;) {
       const to = Math.min(end, at + perCall);
       await this.call(all, at, to, true, this.graph);
       at = to;
@@ -257,7 +274,10 @@ class Generation {
           const refs = this.sequences.map((sequence, lane) => ({ sequence, position, lane }));
           graph?.select(refs, (index + i) % RING);
         }
-        const readback = Readback.prepare(core.device, core.health, [{ buffer: output, offset: 0, size: RING * lanes * 8 }, ...(graph ? [graph.counts] : [])]);
+        const readback = Readback.prepare(core.device, core.health, [
+          { buffer: output, offset: 0, size: RING * lanes * 8 },
+          ...(graph ? [graph.counts] : []),
+        ]);
         for (let i = 0; i < count; i += 1) {
           core.recorder.submit(step, i === count - 1 ? (encoder) => readback.encode(encoder) : undefined);
         }

@@ -65,16 +65,20 @@ function choosePrecision(
   };
 }
 
-function forwardVariants(spec: ModelSpec, precision: Precision, tables: ReadonlySet<WeightFormat>): KernelVariant[] {
-  const norms = [residVariant(false, false, true), residVariant(true, spec.sandwichNorm, true), residVariant(true, spec.sandwichNorm, false)];
+function forwardVariants(spec: ModelSpec, precision: Precision, tables: ReadonlySet<WeightFormat>, software: boolean): KernelVariant[] {
+  const norms = [
+    residVariant(false, false, true),
+    residVariant(true, spec.sandwichNorm, true),
+    residVariant(true, spec.sandwichNorm, false),
+  ];
   const ropes = spec.headNorm ? [ropeVariant(spec, precision.cache, true, false), ropeVariant(spec, precision.cache, true, true)] : [];
   return [
     ...[...tables].map((format) => embedVariant(format)),
     ...norms,
     ...ropes,
     ropeVariant(spec, precision.cache, false, true),
-    attentionVariant(spec, precision.cache, 1),
-    attentionVariant(spec, precision.cache, ATTENTION_SPAN),
+    attentionVariant(spec, precision.cache, 1, software),
+    attentionVariant(spec, precision.cache, ATTENTION_SPAN, software),
     gatedVariant(spec, true, true),
     gatedVariant(spec, true, false),
     gatedVariant(spec, false, true),
@@ -87,7 +91,11 @@ function forwardVariants(spec: ModelSpec, precision: Precision, tables: Readonly
 
 function checkShape(spec: ModelSpec): void {
   if (spec.headDim > MAX_HEAD_DIM || spec.headDim % 2 !== 0) {
-    throw new TillerError('device/limits', { limit: 'head_dim of the attention kernel', got: `even, at most ${MAX_HEAD_DIM}`, needed: spec.headDim });
+    throw new TillerError('device/limits', {
+      limit: 'head_dim of the attention kernel',
+      got: `even, at most ${MAX_HEAD_DIM}`,
+      needed: spec.headDim,
+    });
   }
 }
 
@@ -107,6 +115,7 @@ export async function loadCore(spec: ModelSpec, source: WeightSource, host: WebG
   const open = await openDevice(host);
   const { device } = open;
   const health = new DeviceHealth(device);
+  const software = open.adapter.kind === 'software';
   try {
     const precision = choosePrecision(options.precision ?? 'auto', open, spec, formats);
     const pipelines = new Pipelines(device, host.shader);
@@ -116,6 +125,7 @@ export async function loadCore(spec: ModelSpec, source: WeightSource, host: WebG
       health,
       pipelines,
       subgroups: open.subgroups,
+      software,
       format,
       arithmetic: precision.projections,
       adapter: open.adapter.name,
@@ -126,7 +136,7 @@ export async function loadCore(spec: ModelSpec, source: WeightSource, host: WebG
 
     const memory = new Memory(device);
     const params = new Params(memory);
-    const matmul = new Matmul(params, tuning.choice);
+    const matmul = new Matmul(params, tuning.choice, software);
     const budget = tuning.rate * (SUBMIT_MS / 1000);
     const kinds = [
       ...[...formats.projections].flatMap((one) =>
@@ -135,7 +145,9 @@ export async function loadCore(spec: ModelSpec, source: WeightSource, host: WebG
       ...[...formats.projections].map((one) => ({ format: one, arithmetic: precision.projections, activation: spec.activation })),
       ...[...formats.tables].map((one) => ({ format: one, arithmetic: precision.head, activation: null })),
     ];
-    const variants = new Map([...forwardVariants(spec, precision, formats.tables), ...matmul.variants(kinds)].map((one) => [variantKey(one), one]));
+    const variants = new Map(
+      [...forwardVariants(spec, precision, formats.tables, software), ...matmul.variants(kinds)].map((one) => [variantKey(one), one]),
+    );
 
     const weights = await allocating(
       device,
@@ -152,7 +164,9 @@ export async function loadCore(spec: ModelSpec, source: WeightSource, host: WebG
             onProgress: (done, total) => options.onProgress?.({ stage: 'upload', done, total, unit: 'bytes' }),
             signal: options.signal,
           }),
-          pipelines.prepare([...variants.values()], (done, total) => options.onProgress?.({ stage: 'compile', done, total, unit: 'kernels' })),
+          pipelines.prepare([...variants.values()], (done, total) =>
+            options.onProgress?.({ stage: 'compile', done, total, unit: 'kernels' }),
+          ),
         ]);
         await health.wait(device.queue.onSubmittedWorkDone());
         return loaded;
@@ -165,7 +179,9 @@ export async function loadCore(spec: ModelSpec, source: WeightSource, host: WebG
     recorder.budget = budget;
     const replaced = (): void => recorder.forget();
     const largestPart = Math.max(
-      ...weights.layers.slice(0, 1).flatMap((layer) => [layer.qkv, layer.o, layer.gateUp, layer.down].flatMap((m) => m.parts.map((part) => part.count * m.k))),
+      ...weights.layers
+        .slice(0, 1)
+        .flatMap((layer) => [layer.qkv, layer.o, layer.gateUp, layer.down].flatMap((m) => m.parts.map((part) => part.count * m.k))),
       ...weights.head.parts.map((part) => part.count * weights.head.k),
     );
     const cache = new KvCache(memory, spec, precision.cache, replaced);
@@ -175,6 +191,7 @@ export async function loadCore(spec: ModelSpec, source: WeightSource, host: WebG
       params,
       matmul,
       cache,
+      software,
       call: memory.make('call', 16, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST),
       rope: ropeBuffers(memory, spec, maxContext),
       arithmetic: precision,
@@ -195,7 +212,18 @@ export async function loadCore(spec: ModelSpec, source: WeightSource, host: WebG
         `prefill ${chunkRows} rows a call`,
       ],
     });
-    return new Core(device, health, memory, recorder, new Scratch(memory, spec, replaced), new EditBuffers(memory, replaced), model, info, chunkRows, options.now);
+    return new Core(
+      device,
+      health,
+      memory,
+      recorder,
+      new Scratch(memory, spec, replaced),
+      new EditBuffers(memory, replaced),
+      model,
+      info,
+      chunkRows,
+      options.now,
+    );
   } catch (error) {
     health.close();
     device.destroy();

@@ -39,6 +39,7 @@ export function matvecVariant(
   arithmetic: Arithmetic,
   m: MatvecSize,
   activation: ModelSpec['activation'] | null,
+  SOFTWARE = false,
 ): MatvecShape {
   const perInvocation = m === 8 ? 2 : 4;
   const perSubgroup = m === 1 ? 4 : 2;
@@ -50,19 +51,27 @@ export function matvecVariant(
   };
   switch (form) {
     case 'rows':
-      return { variant: { shader: 'matvec_rows', defines: { WG: 32, NR, M: m }, includes }, covers: 32 * NR };
+      return { variant: { shader: 'matvec_rows', defines: { WG: 32, NR, M: m, SOFTWARE }, includes }, covers: 32 * NR };
     case 'subgroup':
-      return { variant: { shader: 'matvec_subgroup', defines: { WG: 128, NR, M: m, ROWS: SUBGROUP_ROWS }, includes }, covers: SUBGROUP_ROWS };
+      return {
+        variant: { shader: 'matvec_subgroup', defines: { WG: 128, NR, M: m, ROWS: SUBGROUP_ROWS, SOFTWARE }, includes },
+        covers: SUBGROUP_ROWS,
+      };
     case 'tree':
-      return { variant: { shader: 'matvec_tree', defines: { WG: 64, NR, M: m, TOTAL: 64 * NR * m }, includes }, covers: NR };
+      return { variant: { shader: 'matvec_tree', defines: { WG: 64, NR, M: m, TOTAL: 64 * NR * m, SOFTWARE }, includes }, covers: NR };
   }
 }
 
 /** The tiled product: RM x 8 rows by 64 outputs a workgroup. */
-export function matmulVariant(format: WeightFormat, arithmetic: Arithmetic, rows: number): { variant: KernelVariant; tile: readonly [number, number] } {
+export function matmulVariant(
+  format: WeightFormat,
+  arithmetic: Arithmetic,
+  rows: number,
+  SOFTWARE = false,
+): { variant: KernelVariant; tile: readonly [number, number] } {
   const RM = rows <= 16 ? 2 : 4;
   const RN = 8;
-  const defines = { RM, RN, XS: 8 * RM * 9, WS: 8 * RN * 9 };
+  const defines = { RM, RN, XS: 8 * RM * 9, WS: 8 * RN * 9, SOFTWARE };
   return { variant: { shader: 'matmul', defines, includes: { weights: weightsFile(format, arithmetic) } }, tile: [8 * RM, 8 * RN] };
 }
 
@@ -85,13 +94,17 @@ export class Matmul {
   constructor(
     private readonly params: Params,
     private readonly choice: MatmulChoice,
+    /** The adapter computes on the CPU: loops are not to be written out, see shaders/attention.wgsl. */
+    private readonly software = false,
   ) {}
 
   /** Every variant that matrices of these kinds may need, for compiling ahead. */
-  variants(kinds: readonly { format: WeightFormat; arithmetic: Arithmetic; activation: ModelSpec['activation'] | null }[]): KernelVariant[] {
+  variants(
+    kinds: readonly { format: WeightFormat; arithmetic: Arithmetic; activation: ModelSpec['activation'] | null }[],
+  ): KernelVariant[] {
     return kinds.flatMap(({ format, arithmetic, activation }) => [
-      ...matvecSizes.map((m) => matvecVariant(this.form(m), format, arithmetic, m, activation).variant),
-      ...(activation ? [] : [16, 64].map((rows) => matmulVariant(format, arithmetic, rows).variant)),
+      ...matvecSizes.map((m) => matvecVariant(this.form(m), format, arithmetic, m, activation, this.software).variant),
+      ...(activation ? [] : [16, 64].map((rows) => matmulVariant(format, arithmetic, rows, this.software).variant)),
     ]);
   }
 
@@ -99,18 +112,24 @@ export class Matmul {
    * out = x . w^T + bias for `rows` rows. With `activation` the matrix holds gate and up in turn and the output is
    * activation(gate) * up; only for at most MATVEC_ROWS rows.
    */
-  dispatches(matrix: Matrix, rows: number, buffers: ProductBuffers, arithmetic: Arithmetic, activation: ModelSpec['activation'] | null = null): Dispatch[] {
+  dispatches(
+    matrix: Matrix,
+    rows: number,
+    buffers: ProductBuffers,
+    arithmetic: Arithmetic,
+    activation: ModelSpec['activation'] | null = null,
+  ): Dispatch[] {
     const few = rows <= MATVEC_ROWS;
     const size = matvecSizes.find((m) => m >= rows) ?? 8;
     return matrix.parts.map((part) => {
       let variant: KernelVariant;
       let workgroups: readonly [number, number, number];
       if (few) {
-        const shape = matvecVariant(this.form(size), matrix.format, arithmetic, size, activation);
+        const shape = matvecVariant(this.form(size), matrix.format, arithmetic, size, activation, this.software);
         variant = shape.variant;
         workgroups = grid(Math.ceil(part.count / shape.covers));
       } else {
-        const shape = matmulVariant(matrix.format, arithmetic, rows);
+        const shape = matmulVariant(matrix.format, arithmetic, rows, this.software);
         variant = shape.variant;
         workgroups = [Math.ceil(part.count / shape.tile[1]), Math.ceil(rows / shape.tile[0]), 1];
       }
@@ -118,7 +137,7 @@ export class Matmul {
         variant,
         bindings: [
           { buffer: buffers.call },
-          this.params.get([matrix.octets, part.count, part.first, buffers.outStride, matrix.octets * 2, workgroups[0], 0, 0]),
+          this.params.get([matrix.octets, part.count, part.first, buffers.outStride, matrix.octets * 2, workgroups[0], 4, 0]),
           { buffer: buffers.x },
           { buffer: part.weights },
           part.scales ? { buffer: part.scales } : null,

@@ -90,12 +90,7 @@ export async function loadWeights(options: LoadWeightsOptions): Promise<ModelWei
   const { memory, spec, source, storage, maxPartCost } = options;
   const tensors = new Tensors(spec, source);
   let done = 0;
-  const uploader = new WeightUploader(
-    memory,
-    source,
-    (bytes) => options.onProgress?.((done += bytes), tensors.bytes),
-    options.signal,
-  );
+  const uploader = new WeightUploader(memory, source, (bytes) => options.onProgress?.((done += bytes), tensors.bytes), options.signal);
   const widest = Math.max(spec.vocab, 2 * spec.intermediate, (spec.heads + 2 * spec.kvHeads) * spec.headDim, spec.hidden);
   const zeros = memory.storage('zeros', widest * 4);
 
@@ -122,7 +117,12 @@ export async function loadWeights(options: LoadWeightsOptions): Promise<ModelWei
     const { bias } = spec;
     layers.push({
       inputNorm: await vector('input_norm'),
-      qkv: await matrix('qkv', tensors.all(['q', 'k', 'v'], layer), 'projection', bias.qkv ? tensors.all(['q_bias', 'k_bias', 'v_bias'], layer) : null),
+      qkv: await matrix(
+        'qkv',
+        tensors.all(['q', 'k', 'v'], layer),
+        'projection',
+        bias.qkv ? tensors.all(['q_bias', 'k_bias', 'v_bias'], layer) : null,
+      ),
       headNorms: spec.headNorm ? await uploader.vector('head norms', tensors.all(['q_norm', 'k_norm'], layer)) : zeros,
       o: await matrix('o_proj', [tensors.get('o', layer)], 'projection', bias.o ? [tensors.get('o_bias', layer)] : null),
       postAttnNorm: spec.sandwichNorm ? await vector('post_attn_norm') : zeros,

@@ -67,7 +67,11 @@ export class Pipelines {
     const code = assembleShader(this.shader, variant.shader, variant.defines, variant.includes);
     const module = this.device.createShaderModule({ code, label: key });
     try {
-      const pipeline = await this.device.createComputePipelineAsync({ label: key, layout: 'auto', compute: { module, entryPoint: 'main' } });
+      const pipeline = await this.device.createComputePipelineAsync({
+        label: key,
+        layout: 'auto',
+        compute: { module, entryPoint: 'main' },
+      });
       const kernel = { key, pipeline };
       this.ready.set(key, kernel);
       return kernel;

@@ -23,7 +23,11 @@ export class Readback {
       offsets.push(size);
       size += Math.ceil(range.size / 8) * 8;
     }
-    const staging = device.createBuffer({ label: 'read-back', size: Math.max(8, size), usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+    const staging = device.createBuffer({
+      label: 'read-back',
+      size: Math.max(8, size),
+      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+    });
     return new Readback(staging, offsets, ranges, health);
   }
 

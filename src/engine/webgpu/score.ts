@@ -26,7 +26,10 @@ export async function score(core: Core, request: ScoreRequest): Promise<Scores> 
   try {
     const width = paddedWidths(core.spec).vocab;
     const { vocab } = core.spec;
-    const maxRows = Math.max(lanes.length, Math.min(core.chunkRows, Math.floor(Math.min(LOGIT_BYTES, core.memory.bindingLimit) / (width * 4))));
+    const maxRows = Math.max(
+      lanes.length,
+      Math.min(core.chunkRows, Math.floor(Math.min(LOGIT_BYTES, core.memory.bindingLimit) / (width * 4))),
+    );
     const room = Math.max(maxRows, ...sequences.map((sequence) => sequence.ids.length * lanes.length));
     const buffers = {
       targets: memory.storage('targets', room * 4),
@@ -60,7 +63,9 @@ export async function score(core: Core, request: ScoreRequest): Promise<Scores> 
         queue.writeBuffer(buffers.targets, 0, new Uint32Array(refs.map((ref) => ref.sequence.ids[ref.position + 1] ?? NO_TOKEN)));
         queue.writeBuffer(params.logprob, 0, rowParams(view, rows.length));
         const binding = (buffer: GPUBuffer): GPUBufferBinding => ({ buffer });
-        const after = [logprobDispatch(view, { params: binding(params.logprob), targets: binding(buffers.targets), output: binding(buffers.scores) })];
+        const after = [
+          logprobDispatch(view, { params: binding(params.logprob), targets: binding(buffers.targets), output: binding(buffers.scores) }),
+        ];
         const pairs: number[] = [];
         if (lanes.length === 2) {
           const rowOf = new Map(refs.map((ref, row) => [`${ref.member.sequence} ${ref.lane} ${ref.position}`, row]));

@@ -57,7 +57,7 @@ export async function runSequences(
   const total = sequences.reduce((sum, sequence) => sum + sequence.ids.length, 0);
   let done = 0;
   const patching = plan.edits.some((edit) => edit.source);
-  for (let first = 0; first < sequences.length; ) {
+  for (let first = 0; first < sequences.length;) {
     const alone = patching || wholePrompt(plan, lanes, sequences[first]);
     let size = 1;
     while (
@@ -84,7 +84,7 @@ export async function runSequences(
       ringRows: 0,
       maxPositions,
     });
-    for (let at = 0; at < longest; ) {
+    for (let at = 0; at < longest;) {
       const active = members.filter((member) => sequences[member.sequence].ids.length > at);
       const step = at === 0 && firstStep > 0 ? firstStep : Math.max(1, Math.floor(maxRows / active.length));
       const rows: CallRow[] = [];

@@ -36,7 +36,12 @@ function unroll(lines: readonly string[], defines: Defines): string[] {
     if (!Number.isInteger(count)) throw new Error(`//#for ${index}: ${bound} is not a defined count`);
     const block = lines.slice(at + 1, end - 1);
     for (let i = 0; i < count; i += 1) {
-      out.push(...unroll(block.map((line) => line.replaceAll(`$(${index})`, String(i))), defines));
+      out.push(
+        ...unroll(
+          block.map((line) => line.replaceAll(`$(${index})`, String(i))),
+          defines,
+        ),
+      );
     }
     at = end - 1;
   }

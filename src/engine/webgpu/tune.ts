@@ -21,6 +21,7 @@ export interface TuneOptions {
   readonly health: DeviceHealth;
   readonly pipelines: Pipelines;
   readonly subgroups: boolean;
+  readonly software: boolean;
   readonly format: WeightFormat;
   readonly arithmetic: Arithmetic;
   readonly adapter: string;
@@ -35,6 +36,15 @@ const REPEATS = 3;
 const VERSION = 1;
 
 /**
+ * Forms worth timing. On software adapters reductions between invocations always lose, by two to five times in every
+ * measurement (docs/benchmarks.md), and compiling the losers costs seconds there.
+ */
+const candidates = (options: TuneOptions): readonly MatvecForm[] => {
+  if (options.software) return ['rows'];
+  return options.subgroups ? ['subgroup', 'rows', 'tree'] : ['rows', 'tree'];
+};
+
+/**
  * Times the forms of the matrix-vector product on this device and takes the fastest, for one row of the batch and for four.
  * Forms differ by an order of magnitude between adapters, so this is measured, not guessed, and remembered per adapter.
  */
@@ -44,7 +54,7 @@ export async function tune(options: TuneOptions): Promise<Tuning> {
   const remembered = parseTuning((await store?.read(key)) ?? null);
   if (remembered) return remembered;
 
-  const forms: MatvecForm[] = options.subgroups ? ['subgroup', 'rows', 'tree'] : ['rows', 'tree'];
+  const forms = candidates(options);
   const memory = new Memory(device);
   const params = new Params(memory);
   const recorder = new Recorder(device, pipelines, options.health);
@@ -62,12 +72,13 @@ export async function tune(options: TuneOptions): Promise<Tuning> {
     const call = memory.make('tuning call', 16, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST);
     const x = memory.storage('tuning x', 8 * SIZE * 4);
     const out = memory.storage('tuning out', 8 * SIZE * 4);
+    const sizes = forms.length > 1 ? ([1, 4] as const) : ([1] as const);
     await pipelines.prepare(
-      forms.flatMap((form) => ([1, 4] as const).map((m) => matvecVariant(form, options.format, options.arithmetic, m, null).variant)),
+      forms.flatMap((form) => sizes.map((m) => matvecVariant(form, options.format, options.arithmetic, m, null, options.software).variant)),
     );
 
     const time = async (form: MatvecForm, rows: 1 | 4): Promise<number> => {
-      const matmul = new Matmul(params, { few: form, many: form });
+      const matmul = new Matmul(params, { few: form, many: form }, options.software);
       device.queue.writeBuffer(call, 0, new Uint32Array([rows, 0, 0, 0]));
       const one = recorder.record(matmul.dispatches(matrix, rows, { call, x, out, outStride: SIZE }, options.arithmetic));
       let best = Number.POSITIVE_INFINITY;
@@ -93,7 +104,7 @@ export async function tune(options: TuneOptions): Promise<Tuning> {
       return { ...timed[0], line };
     };
     const few = await pick(1);
-    const many = await pick(4);
+    const many = forms.length > 1 ? await pick(4) : { form: few.form, line: `4 rows: ${few.form}` };
     const tuning: Tuning = {
       choice: { few: few.form, many: many.form },
       rate: (SIZE * SIZE) / (few.ms / 1000),
