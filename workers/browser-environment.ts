@@ -1,21 +1,14 @@
 import { createReferenceEngine } from '../src/engine/reference/index.ts';
+import { createWebGpuEngine } from '../src/engine/webgpu/index.ts';
 import type { WebGpuHost } from '../src/engine/webgpu/host.ts';
 import { TillerError } from '../src/errors/error.ts';
 import type { DeviceReport } from '../src/lab/engine-protocol.ts';
 import type { HostEnvironment } from '../src/lab/model-access.ts';
-import type { Engine } from '../src/engine/engine.ts';
-import type { LoadOptions } from '../src/engine/options.ts';
-import type { ModelSpec } from '../src/model/spec.ts';
-import type { WeightSource } from '../src/model/weights.ts';
 import { openModel } from '../src/model/model.ts';
 import { browserModels } from './browser-models.ts';
 import { findAdapter } from './webgpu-probe.ts';
 
 const shaders = import.meta.glob<string>('../shaders/*.wgsl', { query: '?raw', import: 'default', eager: true });
-
-type CreateWebGpuEngine = (spec: ModelSpec, source: WeightSource, host: WebGpuHost, options: LoadOptions) => Promise<Engine>;
-const webgpuModules = import.meta.glob<{ createWebGpuEngine: CreateWebGpuEngine }>('../src/engine/webgpu/index.ts');
-const createWebGpuEngine: CreateWebGpuEngine = async (...args) => (await webgpuModules['../src/engine/webgpu/index.ts']()).createWebGpuEngine(...args);
 
 const shader: WebGpuHost['shader'] = (name) => {
   const text = shaders[`../shaders/${name}.wgsl`];

@@ -1,0 +1,53 @@
+import type { DeviceReport } from './engine-protocol.ts';
+import { knownShape, type KnownModel } from '../model/known.ts';
+import { memoryNeeded } from '../model/memory.ts';
+import type { Quantization } from '../model/weights.ts';
+import { formatBytes } from './progress-text.ts';
+
+/** A known model on this machine: what it would take, and why it cannot be loaded where it cannot. */
+export interface Offer {
+  readonly model: KnownModel;
+  /** owner/name on the hub; null for the embedded model and where nothing can be loaded. */
+  readonly repository: string | null;
+  readonly downloadBytes: number;
+  readonly memoryBytes: number;
+  /** A sentence, or null when it can be loaded. */
+  readonly reason: string | null;
+}
+
+/** Context that memory is counted for. */
+const context = 2048;
+/** What the reference engine is given at most; it keeps weights in f32 on the CPU. */
+const referenceParameters = 100e6;
+
+/**
+ * @param memory bytes of memory that the browser tells of (it tells no GPU memory), or null where it tells nothing
+ */
+export function offerModel(model: KnownModel, quantization: Quantization, device: DeviceReport | null, memory: number | null): Offer {
+  const { spec, parameters, downloadBytes } = knownShape(model);
+  const maxContext = Math.min(context, spec.maxPositions);
+  const memoryBytes = memoryNeeded(spec, { quantization, stored: model.stored, context: maxContext, lanes: 2 }).total;
+  const usable = model.sources.filter((source) => source.unsupported === null);
+  const open = usable.find((source) => !source.gated) ?? null;
+  return {
+    model,
+    repository: open?.repository ?? null,
+    downloadBytes,
+    memoryBytes,
+    reason: model.embedded ? null : whyNot(),
+  };
+
+  function whyNot(): string | null {
+    if (usable.length === 0) return 'It needs the ONNX reader, which is not there yet.';
+    if (!open) return 'Its files can only be read with an access token.';
+    if (device?.problem && parameters > referenceParameters) return `It needs WebGPU. ${device.problem.message}`;
+    if (memory !== null && memoryBytes > memory) return `It needs ${formatBytes(memoryBytes)} of memory; this device has about ${formatBytes(memory)}.`;
+    return null;
+  }
+}
+
+/** Memory of the device in bytes as the browser tells it: rounded, and never more than 8 GiB on most. */
+export function toldMemory(gibibytes: number | undefined): number | null {
+  if (gibibytes === undefined) return null;
+  return gibibytes >= 8 ? null : gibibytes * 2 ** 30;
+}
