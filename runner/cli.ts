@@ -50,7 +50,7 @@ async function dispatch(argv: readonly string[], output: Output, signal: AbortSi
   }
   // A verb that is not there yet says so before it complains about its options.
   if (command.options.length === 0 && command !== models) return command.run(parseOptions(verb, [], []), output, signal);
-  await command.run(parseOptions(verb, rest, [...command.options, 'json', 'help']), output, signal);
+  await command.run(parseOptions(verb, rest, [...command.options, 'json', 'help'], command.words), output, signal);
 }
 
 const sentence = (text: string): string => (/[.!?]$/.test(text) ? text : `${text}.`);

@@ -9,6 +9,8 @@ export interface Command {
   /** Usage line after `tiller`. */
   readonly usage: string;
   readonly options: readonly OptionName[];
+  /** How many words may follow the verb. @default 0 */
+  readonly words?: number;
   /** @throws TillerError; `usage` makes exit status 2, anything else 1 */
   readonly run: (options: Options, output: Output, signal: AbortSignal) => Promise<void>;
 }

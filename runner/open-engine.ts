@@ -3,6 +3,7 @@ import type { LoadOptions } from '../src/engine/options.ts';
 import type { WebGpuHost } from '../src/engine/webgpu/host.ts';
 import { TillerError } from '../src/errors/error.ts';
 import type { ModelFiles } from '../src/model/model.ts';
+import type { OpenedModel } from './open-model.ts';
 import type { Options } from './options.ts';
 import { loadProgress, type Output } from './output.ts';
 
@@ -12,7 +13,8 @@ const precisions = ['auto', 'f32', 'f16'] as const;
 
 export interface EngineChoice {
   readonly engine: (typeof engines)[number];
-  readonly quantization: (typeof quantizations)[number];
+  /** Null: the known model's own, else none. */
+  readonly quantization: (typeof quantizations)[number] | null;
   readonly precision: (typeof precisions)[number];
 }
 
@@ -22,7 +24,7 @@ export function engineChoice(options: Options): EngineChoice {
   if (engine === 'onnx' || engine === 'remote') throw new TillerError('request/engine', { engine, reason: 'it is not there yet' });
   return {
     engine,
-    quantization: options.choice('quantize', quantizations, 'none'),
+    quantization: options.text('quantize') === null ? null : options.choice('quantize', quantizations, 'none'),
     precision: options.choice('precision', precisions, 'auto'),
   };
 }
@@ -34,14 +36,17 @@ export function engineChoice(options: Options): EngineChoice {
  * @throws device/*, model/*, request/aborted
  */
 export async function openEngine(
-  files: ModelFiles,
+  files: OpenedModel,
   choice: EngineChoice,
   context: number | null,
   output: Output,
   signal: AbortSignal,
 ): Promise<Engine> {
+  const quantization = choice.quantization ?? files.quantization;
+  if (choice.quantization === null && quantization !== 'none')
+    output.note(`weights are kept as ${quantization}; --quantize none keeps them as stored`);
   const options: LoadOptions = {
-    quantization: choice.quantization,
+    quantization,
     precision: choice.precision,
     ...(context === null ? {} : { maxContext: Math.min(files.spec.maxPositions, Math.max(context, 32)) }),
     onProgress: loadProgress(output),

@@ -10,9 +10,12 @@ export interface OptionRow {
 }
 
 const rows = {
-  model: { value: 'M', doc: 'a folder in Hugging Face layout, or a known name (`tiller models` lists them)' },
+  model: {
+    value: 'M',
+    doc: 'a folder in Hugging Face layout, a known name (`tiller models` lists them), or owner/name on the hub, downloaded once',
+  },
   engine: { value: 'auto|webgpu|reference', doc: 'what runs the model; auto: WebGPU where there is an adapter, else the reference' },
-  quantize: { value: 'none|q8|q4', doc: 'how weights are kept on the device (none: as stored)' },
+  quantize: { value: 'none|q8|q4', doc: 'how weights are kept on the device; none: as stored (none; known models have their own default)' },
   precision: { value: 'auto|f32|f16', doc: 'arithmetic; auto: f16 where the device has it and the weights are 16 bits or fewer' },
   prompt: { value: 'TEXT', doc: 'text to go on from' },
   chat: { value: 'FILE', doc: 'JSON list of messages, [{"role": "user", "content": "..."}], put into the model\'s chat template' },
@@ -40,10 +43,13 @@ export const usage = (problem: string): TillerError => new TillerError('usage', 
 export class Options {
   readonly #values: ReadonlyMap<string, readonly string[]>;
   readonly #flags: ReadonlySet<string>;
+  /** Words after the verb that belong to no option. */
+  readonly words: readonly string[];
 
-  constructor(values: ReadonlyMap<string, readonly string[]>, flags: ReadonlySet<string>) {
+  constructor(values: ReadonlyMap<string, readonly string[]>, flags: ReadonlySet<string>, words: readonly string[]) {
     this.#values = values;
     this.#flags = flags;
+    this.words = words;
   }
 
   flag(name: OptionName): boolean {
@@ -113,7 +119,7 @@ function joinDashValues(argv: readonly string[], allowed: readonly OptionName[])
 }
 
 /** @throws usage where an option is unknown, repeated without being repeatable, lacks its value, or where a word is left over */
-export function parseOptions(verb: string, argv: readonly string[], allowed: readonly OptionName[]): Options {
+export function parseOptions(verb: string, argv: readonly string[], allowed: readonly OptionName[], maxWords = 0): Options {
   const config = Object.fromEntries(
     allowed.map((name) => [name, { type: optionRows[name].value === null ? ('boolean' as const) : ('string' as const) }]),
   );
@@ -126,8 +132,9 @@ export function parseOptions(verb: string, argv: readonly string[], allowed: rea
   }
   const values = new Map<string, string[]>();
   const flags = new Set<string>();
+  const words: string[] = [];
   for (const token of tokens) {
-    if (token.kind === 'positional') throw usage(`unexpected "${token.value}" (tiller ${verb})`);
+    if (token.kind === 'positional' && words.push(token.value) > maxWords) throw usage(`unexpected "${token.value}" (tiller ${verb})`);
     if (token.kind !== 'option') continue;
     if (token.value === undefined) {
       flags.add(token.name);
@@ -137,5 +144,5 @@ export function parseOptions(verb: string, argv: readonly string[], allowed: rea
     if (given.length > 0 && !optionRows[token.name as OptionName].repeatable) throw usage(`--${token.name} is given twice`);
     values.set(token.name, [...given, token.value]);
   }
-  return new Options(values, flags);
+  return new Options(values, flags, words);
 }

@@ -1,16 +1,14 @@
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { TuningStore } from '../src/engine/webgpu/host.ts';
 import { isRecord } from '../src/formats/json.ts';
-
-const defaultPath = (): string => join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'tiller', 'kernels.json');
+import { cacheFolder } from './cache-folder.ts';
 
 /**
  * Remembers which kernels were the fastest on an adapter, in one file of the user's cache folder. A file that cannot be read or written
  * costs a measurement and nothing else.
  */
-export function tuningFile(path = defaultPath()): TuningStore {
+export function tuningFile(path = join(cacheFolder(), 'kernels.json')): TuningStore {
   const all = async (): Promise<Record<string, unknown>> => {
     try {
       const value: unknown = JSON.parse(await readFile(path, 'utf8'));
