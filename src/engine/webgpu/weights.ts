@@ -1,4 +1,5 @@
 import { bf16ToF32, f16ToF32, f32ToF16 } from '../../formats/float16.ts';
+import { LARGE_TABLE_BYTES } from '../../model/memory.ts';
 import { GROUP, groupsOf, quantizeRows } from '../../model/quantize.ts';
 import type { Quantization, TensorDtype, TensorInfo, WeightSource } from '../../model/weights.ts';
 import type { Memory } from './memory.ts';
@@ -30,9 +31,6 @@ export interface Matrix {
   /** f32 [n]; zeros where the model has no bias. */
   readonly bias: GPUBuffer;
 }
-
-/** Tables (embedding and head) that are larger than this are kept in int8 when the projections are quantised; smaller ones as stored. */
-const LARGE_TABLE_BYTES = 32 * 1048576;
 
 /** How a file's tensors are to be kept: `halves` turns everything wider than f16, and bf16, into f16. */
 export interface Storage {
