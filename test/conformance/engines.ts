@@ -6,6 +6,7 @@ import { createWebGpuEngine } from '../../src/engine/webgpu/index.ts';
 import type { ModelSpec } from '../../src/model/spec.ts';
 import type { WeightSource } from '../../src/model/weights.ts';
 import type { TestDevice } from '../devices.ts';
+import type { DeviceKind } from '../vulkan.ts';
 
 /** How close an engine must come to the goldens. */
 export interface Accuracy {
@@ -29,8 +30,62 @@ export interface EngineUnderTest {
   open(spec: ModelSpec, source: WeightSource, options?: Partial<LoadOptions>): Promise<Engine>;
   /** Why this row cannot run here. */
   readonly skip?: string;
-  /** Why this row runs one model of the goldens and no invariants here. */
-  readonly reduced?: string;
+  /** What of the suites this row runs; everything where absent. */
+  readonly scope?: Scope;
+}
+
+/** A stated subset, for devices on which everything would take too long. `null` means all. */
+export interface Scope {
+  readonly reason: string;
+  readonly goldens: readonly string[] | null;
+  readonly cases: readonly string[] | null;
+  /** Prompts continued greedily in each case; cases take turns, so that all prompts are continued. */
+  readonly prompts: number;
+  readonly invariants: readonly string[] | null;
+  readonly trained: readonly string[] | null;
+}
+
+const onePrompt = {
+  reason: 'a software driver, one prompt a case',
+  goldens: null,
+  cases: null,
+  prompts: 1,
+  invariants: null,
+  trained: null,
+};
+const scopes = {
+  hardware: { f32: undefined, f16: undefined },
+  lavapipe: {
+    f32: onePrompt,
+    // llvmpipe takes minutes to compile the f16 kernels and emulates what they compute.
+    f16: {
+      reason: 'half precision is emulated in software',
+      goldens: ['llama_gqa_tied'],
+      cases: ['iti_heads', 'everything', 'zero_strength'],
+      prompts: 1,
+      invariants: [],
+      trained: [],
+    },
+  },
+  swiftshader: {
+    f32: {
+      reason: 'SwiftShader is ten times slower than lavapipe',
+      goldens: ['llama_gqa_tied', 'gemma3'],
+      cases: ['iti_heads', 'gated_last_prompt', 'everything', 'zero_strength'],
+      prompts: 1,
+      invariants: ['llama_gqa_tied'],
+      trained: ['real_stories260K'],
+    },
+    f16: { reason: 'half precision is emulated in software', goldens: [], cases: [], prompts: 0, invariants: [], trained: [] },
+  },
+} satisfies Record<DeviceKind, Record<'f32' | 'f16', Scope | undefined>>;
+
+/** Shows what a row leaves out, and gives whether a name of one of its lists is in. */
+export function inScope(engine: EngineUnderTest, list: 'goldens' | 'cases' | 'invariants' | 'trained'): (name: string) => boolean {
+  const chosen = engine.scope?.[list] ?? null;
+  if (chosen === null) return () => true;
+  if (list !== 'cases') it.skip(`${list} other than ${chosen.join(', ') || 'none'}: ${engine.scope?.reason}`);
+  return (name) => chosen.includes(name);
 }
 
 /** A clock for engines under test: real time, because loops give way by it. */
@@ -49,9 +104,7 @@ const gpuHalf: Accuracy = { factor: 1, half: 6, order: 2e-2 };
 
 /** The engine on one device: in f32, and in f16 where the device can. */
 export async function webGpuEngines({ name, kind, host, skip }: TestDevice): Promise<EngineUnderTest[]> {
-  // llvmpipe takes minutes to compile the f16 kernels and computes them in f32 anyway.
-  const emulated = kind === 'hardware' ? null : 'half precision is emulated in software';
-  const row = (precision: 'f32' | 'f16', accuracy: Accuracy, missing: string | null, reduced: string | null): EngineUnderTest => ({
+  const row = (precision: 'f32' | 'f16', accuracy: Accuracy, missing: string | null): EngineUnderTest => ({
     name: `webgpu ${precision} on ${name}`,
     accuracy,
     open: (spec, source, options = {}) => {
@@ -59,11 +112,11 @@ export async function webGpuEngines({ name, kind, host, skip }: TestDevice): Pro
       return createWebGpuEngine(spec, source, host, { now, precision, ...options });
     },
     ...(missing === null ? {} : { skip: missing }),
-    ...(reduced === null ? {} : { reduced }),
+    scope: scopes[kind][precision],
   });
   const adapter = await host?.gpu.requestAdapter(host.adapterOptions);
   const half = adapter?.features.has('shader-f16') ? null : 'this device has no half precision arithmetic';
-  return [row('f32', gpu, skip, null), row('f16', gpuHalf, skip ?? half, emulated)];
+  return [row('f32', gpu, skip), row('f16', gpuHalf, skip ?? half)];
 }
 
 /**

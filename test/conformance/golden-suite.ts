@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Engine } from '../../src/engine/engine.ts';
 import type { BoundGraph } from '../../src/graph/document.ts';
 import { expectClose, expectIdentical, generated, logSoftmax } from './compare.ts';
-import type { Accuracy, EngineUnderTest } from './engines.ts';
+import { inScope, type Accuracy, type EngineUnderTest } from './engines.ts';
 import {
   entry,
   goldenFile,
@@ -48,7 +48,8 @@ export function expectGreedy(
 }
 
 /** Synthetic goldens (random weights, all particulars of the families) for one engine. */
-export function describeGoldens(engine: EngineUnderTest, only: (name: string) => boolean = () => true): void {
+export function describeGoldens(engine: EngineUnderTest): void {
+  const only = inScope(engine, 'goldens');
   for (const name of goldenNames().filter((name) => !name.startsWith('real_'))) {
     const { family } = goldenFile(name);
     if (!families.has(family)) {
@@ -99,10 +100,12 @@ function oneGolden(under: EngineUnderTest, name: string): void {
     expect(compared).toBe(2 + 11 * spec.layers);
   });
 
-  for (const { name: tag, interventions } of file.interventions) {
+  const chosen = inScope(under, 'cases');
+  for (const [at, { name: tag, interventions }] of file.interventions.entries()) {
+    if (!chosen(tag)) continue;
     it(`runs the case ${tag}`, async () => {
       const graph = translate(interventions, spec, vectors);
-      await oneCase(engine, under, graph, tag, { file, expected, tolerance, prefix: '' });
+      await oneCase(engine, under, graph, tag, { file, expected, tolerance, prefix: '', prompts: promptsOf(under, file, at) });
       if (tag === 'zero_strength') {
         const { sequences: zero } = await engine.score({ sequences, graph, logits: true });
         const { sequences: base } = await engine.score({ sequences, logits: true });
@@ -128,10 +131,18 @@ interface CaseNumbers {
   readonly tolerance: Tolerance;
   /** Of the entries in `expected`. */
   readonly prefix: string;
+  /** Sequences whose prompts are continued. */
+  readonly prompts: readonly number[];
+}
+
+/** Which prompts the case number `at` continues. */
+function promptsOf({ scope }: EngineUnderTest, { sequences }: GoldenFile, at: number): number[] {
+  const count = Math.min(scope?.prompts ?? sequences.length, sequences.length);
+  return Array.from({ length: count }, (_, i) => (at + i) % sequences.length);
 }
 
 async function oneCase(engine: Engine, under: EngineUnderTest, graph: BoundGraph, tag: string, numbers: CaseNumbers): Promise<void> {
-  const { file, expected, tolerance, prefix } = numbers;
+  const { file, expected, tolerance, prefix, prompts } = numbers;
   const sequences = file.sequences.map((ids, s) => ({ ids, promptLength: file.prompt_lens[s] }));
   expect(engine.check(graph)).toEqual([]);
   const scores = await engine.score({ sequences, graph, logits: true });
@@ -151,8 +162,8 @@ async function oneCase(engine: Engine, under: EngineUnderTest, graph: BoundGraph
     const stored = expected[`${prefix}logits.${tag}.${s}`] ?? (tag === 'zero_strength' ? expected[`${prefix}logits.base.${s}`] : undefined);
     if (stored) expectClose(logits, stored.data, { abs: tolerance.logits }, `logits of sequence ${s}`);
   });
-  for (const [s, ids] of file.sequences.entries()) {
-    const prompt = ids.slice(0, file.prompt_lens[s]);
+  for (const s of prompts) {
+    const prompt = file.sequences[s].slice(0, file.prompt_lens[s]);
     const { tokens } = await generated(engine, { prompt, graph, maxTokens: file.new_tokens, stop: [] });
     [`${prefix}greedy.base`, `${prefix}greedy.${tag}`].forEach((key, lane) => {
       const gaps = row(entry(expected, key.replace('greedy.', 'greedy_gaps.')), s);
@@ -176,9 +187,15 @@ function describeQuantized(under: EngineUnderTest): void {
       scores.sequences.forEach(({ logits }, s) => {
         expectClose(logits ?? [], entry(expected, `${prefix}logits.base.${s}`).data, { abs: tolerance.logits }, `logits of sequence ${s}`);
       });
-      for (const { name: tag, interventions } of file.interventions) {
+      for (const [at, { name: tag, interventions }] of file.interventions.entries()) {
         if (!(`${prefix}logprobs_last.${tag}` in expected)) continue;
-        await oneCase(engine, under, translate(interventions, spec, vectors), tag, { file, expected, tolerance, prefix });
+        await oneCase(engine, under, translate(interventions, spec, vectors), tag, {
+          file,
+          expected,
+          tolerance,
+          prefix,
+          prompts: promptsOf(under, file, at),
+        });
       }
     } finally {
       await engine.dispose();

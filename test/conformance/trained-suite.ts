@@ -2,14 +2,17 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CaptureArray, Engine } from '../../src/engine/engine.ts';
 import { expectClose, generated } from './compare.ts';
-import type { EngineUnderTest } from './engines.ts';
+import { inScope, type EngineUnderTest } from './engines.ts';
 import { embeddedModelFolder, entry, goldenRoot, loadGolden, loadModelFolder, row, type Golden, type GoldenModel } from './golden.ts';
 import { expectGreedy, toleranceOf } from './golden-suite.ts';
 import { translate } from './translate.ts';
 
 /** Goldens of the trained models for one engine. */
 export function describeTrained(engine: EngineUnderTest): void {
-  describe('real_stories260K', () => oneTrained(engine, 'real_stories260K', join(goldenRoot, 'real_stories260K', 'model')));
+  const chosen = inScope(engine, 'trained');
+  if (chosen('real_stories260K'))
+    describe('real_stories260K', () => oneTrained(engine, 'real_stories260K', join(goldenRoot, 'real_stories260K', 'model')));
+  if (!chosen('real_stories15M')) return;
   const embedded = embeddedModelFolder();
   if (embedded === null) it.skip('real_stories15M: the embedded model is not there, `npm run model` makes it');
   else describe('real_stories15M', () => oneTrained(engine, 'real_stories15M', embedded));
