@@ -23,8 +23,10 @@ export default defineConfig({
   plugins: [svelte(), embeddedModel()],
   // Relative addresses, so that the lab also works in a subfolder of a site.
   base: './',
+  // One page, addressed by its hash: a file that is not there is a 404 and not the page.
+  appType: 'mpa',
   worker: { format: 'es', plugins: () => [svelte()] },
-  build: { target: 'es2023', assetsInlineLimit: 0, chunkSizeWarningLimit: 1500 },
+  build: { target: 'es2023', assetsInlineLimit: 0, chunkSizeWarningLimit: 1500, rolldownOptions: { checks: { pluginTimings: false } } },
   server: { port: 5173 },
   preview: { port: 4173 },
 });
