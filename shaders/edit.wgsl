@@ -196,7 +196,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       }
     }
     let s = data[p.strengths + lane * p.edits + op.column];
-    var acts = true;
     if (op.kind == ADD) {
       for (var i = local; i < op.width; i += WG) {
         x[at + i] += s * vector_at(op, i, from_slot);
@@ -207,7 +206,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       }
     } else if (op.kind == SET) {
       for (var i = local; i < op.width; i += WG) {
-        x[at + i] = (1.0 - s) * x[at + i] + s * vector_at(op, i, from_slot);
+        // At strength 1 the old value has no part in the result, not even as 0 times infinity.
+        let v = vector_at(op, i, from_slot);
+        x[at + i] = select((1.0 - s) * x[at + i] + s * v, v, s == 1.0);
       }
     } else {
       let dot = products(op, at, local).x;
@@ -215,15 +216,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       if (op.kind != ABLATE) {
         shift = s - dot;
       }
-      acts = op.kind != CAP || dot > s;
-      if (acts) {
+      if (op.kind != CAP || dot > s) {
         for (var i = local; i < op.width; i += WG) {
           x[at + i] += shift * data[op.vector + i];
         }
       }
     }
+    // A cap that had nothing to cap counts too: the edit matched the row.
     // Bit 29: the row is computed here for others' sake and comes again in a call that counts it.
-    if (local == 0u && acts && (flags & 0x20000000u) == 0u) {
+    if (local == 0u && (flags & 0x20000000u) == 0u) {
       atomicAdd(&state[lane * p.edits + op.column], 1u);
     }
     // The next operation may span more columns than this invocation wrote.

@@ -7,6 +7,8 @@ import type { TestDevice } from '../devices.ts';
 export interface KernelBench {
   readonly device: GPUDevice;
   readonly has: (feature: GPUFeatureName) => boolean;
+  /** The adapter computes on the CPU. */
+  readonly software: boolean;
   /** A storage buffer with this content (at least 16 bytes). */
   storage(data: ArrayBufferView<ArrayBuffer>): GPUBuffer;
   /** A storage buffer of `bytes` zeros. */
@@ -60,6 +62,7 @@ async function kernelBench(testDevice: TestDevice, texts: Readonly<Record<string
   const bench: KernelBench = {
     device,
     has: (feature) => device.features.has(feature),
+    software: testDevice.kind !== 'hardware',
     storage(data) {
       const buffer = create(data.byteLength, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST);
       device.queue.writeBuffer(buffer, 0, data);

@@ -92,7 +92,7 @@ async function product(bench: KernelBench, memory: Memory, matrix: Matrix, x: re
     out: bench.storage(new Float32Array(room * stride).fill(untouched)),
     outStride: stride,
   };
-  const products = new Matmul(new Params(memory), { few: what.form, many: what.form });
+  const products = new Matmul(new Params(memory), { few: what.form, many: what.form }, bench.software);
   await bench.run(products.dispatches(matrix, what.rows, buffers, what.arithmetic, what.activation ?? null));
   const all = await bench.readF32(buffers.out);
   const rows = Array.from({ length: what.rows }, (_, r) => all.slice(r * stride, r * stride + width));
@@ -145,15 +145,17 @@ describeKernels('matrix products', await testDevices(), (bench) => {
   it('of any few rows agree with plain loops in every form', async () => {
     await check(
       'f32',
-      forms().flatMap((form) => [1, 2, 3, 5, 8].map((rows) => ({ form, rows, arithmetic: 'f32' as const }))),
+      forms().flatMap((form) => [2, 3, 5, 8].map((rows) => ({ form, rows, arithmetic: 'f32' as const }))),
     );
   });
 
+  // How weights are read does not depend on the form, and kernels take their time to compile: one format goes through all forms.
   it.each(formats)('of one row agree with plain loops in every format: %s', async (format) => {
-    await check(
-      format,
-      arithmetics(format).flatMap((arithmetic) => forms().map((form) => ({ form, rows: 1, arithmetic }))),
-    );
+    const some = format === 'q4' || format === 'f32' ? forms() : forms().slice(0, 1);
+    await check(format, [
+      ...some.map((form) => ({ form, rows: 1, arithmetic: 'f32' as const })),
+      ...(arithmetics(format).includes('f16') ? [{ form: forms()[1], rows: 1, arithmetic: 'f16' as const }] : []),
+    ]);
   });
 
   it.each(formats)('of many rows agree with plain loops: %s', async (format) => {
@@ -168,7 +170,7 @@ describeKernels('matrix products', await testDevices(), (bench) => {
   it('make gate and up in turn and multiply them', async () => {
     const memory = new Memory(bench().device);
     for (const [format, activation, counts] of [
-      ['f32', 'silu', [1, 3, 8]],
+      ['f32', 'silu', [1, 8]],
       ['q4', 'gelu_tanh', [1]],
     ] as const) {
       for (const [intermediate, k] of [
@@ -179,7 +181,7 @@ describeKernels('matrix products', await testDevices(), (bench) => {
         const up = normals(6, intermediate * k);
         const bias = normals(7, 2 * intermediate);
         const matrix = await upload(memory, format, [gate, up], intermediate, k, { interleave: true, bias });
-        for (const form of forms()) {
+        for (const form of format === 'f32' ? forms() : forms().slice(0, 1)) {
           for (const rows of counts) {
             const x = Array.from({ length: rows }, (_, r) => normals(50 + r, k, 0.5));
             const even = bias.filter((_, i) => i % 2 === 0);
