@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
 import { parseSafetensors, tensorF32, writeSafetensors } from '../src/formats/safetensors.ts';
 import { vectorHash } from '../src/graph/hash.ts';
-import { Scratch, golden, tiller, type CliResult } from '../test/cli.ts';
+import { Scratch, execute, golden, tiller, type CliResult } from '../test/cli.ts';
 
 const scratch = new Scratch();
 afterAll(() => scratch.remove());
@@ -89,7 +89,7 @@ describe('tiller generate', () => {
       '4',
       '--json',
     ];
-    const result = await tiller(args);
+    const result = await execute(args);
     expect(result.status).toBe(0);
     const { results, engine } = json(result) as Generated;
     expect(engine).toBe('reference');
@@ -111,7 +111,7 @@ describe('tiller generate', () => {
 
   it('generates the same unedited tokens with a graph and without', async () => {
     const run = ['generate', ...on, '--tokens', tokens, '--max-tokens', '5', '--json'];
-    const [plain, steered] = await Promise.all([tiller(run), tiller([...run, '--graph', graph])]);
+    const [plain, steered] = await Promise.all([execute(run), execute([...run, '--graph', graph])]);
     const lanes = (result: CliResult): Lane[] => (json(result) as Generated).results.map((one) => one.lanes[0]);
     expect(lanes(steered).map((lane) => lane.tokens)).toEqual(lanes(plain).map((lane) => lane.tokens));
     expect((json(steered) as Generated).results[0].lanes.map((lane) => lane.factor)).toEqual([0, 1]);
@@ -130,7 +130,7 @@ describe('tiller generate', () => {
       'golden.json',
       sequences.map((ids, i) => ({ ids, promptLength: prompt_lens[i] })),
     );
-    const result = await tiller(['generate', ...on, '--tokens', file, '--max-tokens', String(new_tokens), '--json']);
+    const result = await execute(['generate', ...on, '--tokens', file, '--max-tokens', String(new_tokens), '--json']);
     const { results } = json(result) as Generated;
     results.forEach(({ lanes }, s) => {
       const greedy = [...expected.slice(s * new_tokens, (s + 1) * new_tokens)];
@@ -140,7 +140,7 @@ describe('tiller generate', () => {
 
   it('repeats itself with a seed and differs with another', async () => {
     const run = (seed: string) =>
-      tiller(['generate', ...on, '--tokens', tokens, '--max-tokens', '12', '--temperature', '1.2', '--seed', seed, '--json']);
+      execute(['generate', ...on, '--tokens', tokens, '--max-tokens', '12', '--temperature', '1.2', '--seed', seed, '--json']);
     const [a, b, c] = await Promise.all([run('7'), run('7'), run('8')]);
     expect(a.stdout).toBe(b.stdout);
     expect(a.stdout).not.toBe(c.stdout);
@@ -152,17 +152,17 @@ describe('tiller generate', () => {
       model: shape,
       nodes: [{ id: 'far', edit: 'scale', at: { point: 'z', layer: 0 }, strength: -1, tokens: { at: [200] } }],
     });
-    const result = await tiller(['generate', ...on, '--tokens', tokens, '--graph', idle, '--max-tokens', '2', '--json']);
+    const result = await execute(['generate', ...on, '--tokens', tokens, '--graph', idle, '--max-tokens', '2', '--json']);
     expect(result.status).toBe(0);
     expect((json(result) as Generated).results[0].unmatched).toEqual(['far']);
     expect(result.stderr).toContain('0 tokens matched the edit "far"');
   });
 
   it('keeps text null, and says why, where there is no tokenizer', async () => {
-    const result = await tiller(['generate', ...on, '--tokens', tokens, '--max-tokens', '1', '--json']);
+    const result = await execute(['generate', ...on, '--tokens', tokens, '--max-tokens', '1', '--json']);
     expect((json(result) as Generated).results[0].lanes[0].text).toBeNull();
     expect(result.stderr).toContain('tokenizer.json');
-    const text = await tiller(['generate', ...on, '--prompt', 'hello', '--json']);
+    const text = await execute(['generate', ...on, '--prompt', 'hello', '--json']);
     expect([text.status, errorOf(text)]).toEqual([1, 'model/tokenizer']);
   });
 });
@@ -171,8 +171,8 @@ describe('tiller score', () => {
   it('gives one log-probability per predicted token, edited ones and KL under a graph, and writes logits', async () => {
     const out = scratch.path('logits.safetensors');
     const [plain, result] = await Promise.all([
-      tiller(['score', ...on, '--tokens', tokens, '--json']),
-      tiller(['score', ...on, '--tokens', tokens, '--graph', graph, '--out', out, '--json']),
+      execute(['score', ...on, '--tokens', tokens, '--json']),
+      execute(['score', ...on, '--tokens', tokens, '--graph', graph, '--out', out, '--json']),
     ]);
     expect([plain.status, result.status]).toEqual([0, 0]);
     const { sequences } = json(result) as Scored;
@@ -202,7 +202,7 @@ describe('tiller score', () => {
   it('scores a sequence the same alone and in company', async () => {
     const alone = scratch.json('alone.json', [{ ids: [1, 30, 31, 32, 33, 34, 35], promptLength: 3 }]);
     const [one, both] = await Promise.all(
-      [alone, tokens].map((file) => tiller(['score', ...on, '--tokens', file, '--graph', graph, '--json'])),
+      [alone, tokens].map((file) => execute(['score', ...on, '--tokens', file, '--graph', graph, '--json'])),
     );
     expect((json(one) as Scored).sequences[0]).toEqual((json(both) as Scored).sequences[1]);
   });
@@ -212,7 +212,7 @@ describe('tiller capture', () => {
   it('writes POINT.LAYER.N, and POINT.N for points without a layer', async () => {
     const out = scratch.path('captured.safetensors');
     const args = ['capture', ...on, '--tokens', tokens, '--points', 'z,resid_post:0,2,embed', '--out', out, '--json'];
-    const result = await tiller(args);
+    const result = await execute(args);
     expect(result.status).toBe(0);
     const entries = parseSafetensors(new Uint8Array(readFileSync(out)), out);
     const names = [0, 1].flatMap((n) => [`z.0.${n}`, `z.1.${n}`, `z.2.${n}`, `resid_post.0.${n}`, `resid_post.2.${n}`, `embed.${n}`]);
@@ -223,7 +223,7 @@ describe('tiller capture', () => {
   it('keeps the last prompt token only, the same row as of the whole', async () => {
     const [all, last] = [scratch.path('all.safetensors'), scratch.path('last.safetensors')];
     const run = (at: string, out: string) =>
-      tiller(['capture', ...on, '--tokens', tokens, '--points', 'z', '--at', at, '--graph', graph, '--out', out]);
+      execute(['capture', ...on, '--tokens', tokens, '--points', 'z', '--at', at, '--graph', graph, '--out', out]);
     await Promise.all([run('all', all), run('last', last)]);
     const read = (file: string) => {
       const bytes = new Uint8Array(readFileSync(file));
@@ -264,7 +264,7 @@ describe('errors of the command line', () => {
   ]; // prettier-ignore
 
   it.each(cases)('%s: exit status %i, code %s', async (_name, status, code, args) => {
-    const result = await tiller([...args, '--json']);
+    const result = await execute([...args, '--json']);
     expect([errorOf(result), result.status], result.stderr).toEqual([code, status]);
     const { error } = json(result) as { error: { message: string; fix: string } };
     expect(error.message.length).toBeGreaterThan(0);
@@ -272,7 +272,7 @@ describe('errors of the command line', () => {
   });
 
   it('writes one line on standard error and nothing on standard output without --json', async () => {
-    const result = await tiller(['info', '--model', scratch.path('nothing')]);
+    const result = await execute(['info', '--model', scratch.path('nothing')]);
     expect(result.stdout).toBe('');
     expect(result.stderr.trim().split('\n')).toHaveLength(1);
     expect(result.stderr).toContain('model/not-found');
@@ -281,7 +281,7 @@ describe('errors of the command line', () => {
   it('leaves a file alone when the run fails', async () => {
     const out = scratch.write('kept.safetensors', 'precious');
     const beyond = scratch.json('beyond2.json', [[1, 2], [1, vocab]]); // prettier-ignore
-    const result = await tiller(['score', ...on, '--tokens', beyond, '--out', out]);
+    const result = await execute(['score', ...on, '--tokens', beyond, '--out', out]);
     expect(result.status).toBe(1);
     expect(readFileSync(out, 'utf8')).toBe('precious');
   });
@@ -289,9 +289,36 @@ describe('errors of the command line', () => {
 
 describe('help', () => {
   it('lists every verb, and every option of a verb', async () => {
-    const [all, verb, version] = await Promise.all([tiller(['help']), tiller(['generate', '--help']), tiller(['--version', '--json'])]);
+    const [all, verb, version] = await Promise.all([execute(['help']), execute(['generate', '--help']), execute(['--version', '--json'])]);
     for (const name of ['info', 'generate', 'score', 'capture', 'fit', 'serve', 'models']) expect(all.stdout).toContain(`  ${name} `);
     expect(verb.stdout).toContain('--max-tokens N');
     expect(json(version)).toHaveProperty('version');
+  });
+});
+
+describe('the program', () => {
+  it('ends with 0, 1 or 2, and says the same as in this process', async () => {
+    const score = ['score', ...on, '--tokens', tokens, '--graph', graph, '--json'];
+    const [good, failure, wrong, bare] = await Promise.all([
+      tiller(score),
+      tiller(['info', '--model', scratch.path('nothing'), '--json']),
+      tiller(['info', ...on, '--verbose', '--json']),
+      tiller([]),
+    ]);
+    expect([good.status, failure.status, wrong.status, bare.status]).toEqual([0, 1, 2, 2]);
+    expect(good.stdout).toBe((await execute(score)).stdout);
+    expect([errorOf(failure), errorOf(wrong)]).toEqual(['model/not-found', 'usage']);
+    expect([bare.stdout, bare.stderr.trim().split('\n').length]).toEqual(['', 1]);
+  });
+
+  it('writes a document larger than a pipe holds, whole', async () => {
+    const many = scratch.json(
+      'many.json',
+      Array.from({ length: 120 }, (_, n) => Array.from({ length: 60 }, (_, t) => (n * 7 + t * 13) % vocab)),
+    );
+    const result = await tiller(['score', ...on, '--tokens', many, '--json']);
+    expect(result.status).toBe(0);
+    expect(result.stdout.length).toBeGreaterThan(100_000);
+    expect((json(result) as Scored).sequences).toHaveLength(120);
   });
 });

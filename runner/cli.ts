@@ -9,7 +9,7 @@ import { models } from './commands/models.ts';
 import { scoreCommand } from './commands/score.ts';
 import { overview, verbHelp } from './help.ts';
 import { parseOptions, usage } from './options.ts';
-import { asTillerError, errorDocument, openOutput, type Output } from './output.ts';
+import { asTillerError, errorDocument, openOutput, type Output, type Sink } from './output.ts';
 
 /** The verbs, in the order in which the help lists them. */
 const commands: readonly Command[] = [info, generateCommand, scoreCommand, captureCommand, fit, serve, models];
@@ -55,30 +55,37 @@ async function dispatch(argv: readonly string[], output: Output, signal: AbortSi
 
 const sentence = (text: string): string => (/[.!?]$/.test(text) ? text : `${text}.`);
 
-/** Standard output may be a pipe, which is written to in the background: the process must not end before that is done. */
-const written = (stream: NodeJS.WriteStream, text: string): Promise<void> => new Promise((resolve) => stream.write(text, () => resolve()));
+/**
+ * Runs a command line to its end and returns the exit status: 0, 1 for a failure, 2 for wrong usage.
+ * @param signal aborts the work; the error is then request/aborted
+ */
+export async function execute(argv: readonly string[], stdout: Sink, stderr: Sink, signal: AbortSignal): Promise<number> {
+  const output = openOutput(argv.includes('--json'), stdout, stderr);
+  try {
+    await dispatch(argv, output, signal);
+    if (output.json) stdout.write(output.document() ?? '');
+    return 0;
+  } catch (thrown) {
+    const error = signal.aborted ? new TillerError('request/aborted') : asTillerError(thrown);
+    output.note(`${sentence(error.message)} ${sentence(error.fix)} (${error.code})`);
+    if (process.env.TILLER_DEBUG && error.cause instanceof Error) stderr.write(`${error.cause.stack}\n`);
+    if (output.json) stdout.write(errorDocument(error));
+    return error.code === 'usage' ? 2 : 1;
+  }
+}
 
-/** The command line. Ends the process with status 0, 1 for a failure, 2 for wrong usage. */
+/** Standard output may be a pipe, which is written to in the background: the process must not end before that is done. */
+const flushed = (stream: NodeJS.WriteStream): Promise<void> => new Promise((resolve) => stream.write('', () => resolve()));
+
+/** The command line as a program: ends the process. */
 export async function main(argv: readonly string[]): Promise<never> {
   // A reader that closes early (`| head`) is no failure of ours.
   process.stdout.on('error', () => process.exit(0));
-  const output = openOutput(argv.includes('--json'));
   const abort = new AbortController();
   process.once('SIGINT', () => abort.abort());
   process.once('SIGTERM', () => abort.abort());
-  let status = 0;
-  let document: string | null;
-  try {
-    await dispatch(argv, output, abort.signal);
-    document = output.document();
-  } catch (thrown) {
-    const error = abort.signal.aborted ? new TillerError('request/aborted') : asTillerError(thrown);
-    status = error.code === 'usage' ? 2 : 1;
-    output.note(`${sentence(error.message)} ${sentence(error.fix)} (${error.code})`);
-    if (process.env.TILLER_DEBUG && error.cause instanceof Error) process.stderr.write(`${error.cause.stack}\n`);
-    document = errorDocument(error);
-  }
-  await written(process.stdout, output.json && document !== null ? document : '');
-  await written(process.stderr, '');
+  const status = await execute(argv, process.stdout, process.stderr, abort.signal);
+  await flushed(process.stdout);
+  await flushed(process.stderr);
   process.exit(status);
 }

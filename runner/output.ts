@@ -16,13 +16,19 @@ export interface Output {
 
 const percent = (done: number, total: number): string => (total > 0 ? ` ${Math.floor((100 * done) / total)}%` : '');
 
-export function openOutput(json: boolean): Output & { readonly document: () => string | null } {
+/** What of a stream is needed: process.stdout and process.stderr, or a test's own. */
+export interface Sink {
+  readonly isTTY?: boolean;
+  write(text: string): unknown;
+}
+
+export function openOutput(json: boolean, stdout: Sink, stderr: Sink): Output & { readonly document: () => string | null } {
   let document: string | null = null;
   let shown = '';
   const said = new Set<string>();
-  const terminal = process.stderr.isTTY;
+  const terminal = stderr.isTTY === true;
   const clear = (): void => {
-    if (terminal && shown !== '') process.stderr.write('\r\x1b[K');
+    if (terminal && shown !== '') stderr.write('\r\x1b[K');
     shown = '';
   };
   return {
@@ -30,21 +36,21 @@ export function openOutput(json: boolean): Output & { readonly document: () => s
     text(text) {
       if (json) return;
       clear();
-      process.stdout.write(text);
+      stdout.write(text);
     },
     note(text) {
       clear();
-      process.stderr.write(`tiller: ${text.replaceAll('\n', ' ')}\n`);
+      stderr.write(`tiller: ${text.replaceAll('\n', ' ')}\n`);
     },
     progress(text, done, total) {
       if (terminal) {
         const line = `${text}${percent(done, total)}`;
         if (line === shown) return;
-        process.stderr.write(`\r\x1b[K${line}`);
+        stderr.write(`\r\x1b[K${line}`);
         shown = line;
         if (done >= total) clear();
       } else if (!said.has(text)) {
-        process.stderr.write(`tiller: ${text}\n`);
+        stderr.write(`tiller: ${text}\n`);
         said.add(text);
       }
     },

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { execute as executeHere } from '../runner/cli.ts';
 
 const bin = fileURLToPath(new URL('../runner/tiller.js', import.meta.url));
 
@@ -26,6 +27,14 @@ export function tiller(args: readonly string[], env: Readonly<Record<string, str
     child.on('error', reject);
     child.on('close', (status) => resolve({ status, stdout, stderr }));
   });
+}
+
+/** Runs a command line in this process: what the program does, without the time it takes to start one. */
+export async function execute(args: readonly string[]): Promise<CliResult> {
+  const collected = { stdout: '', stderr: '' };
+  const sink = (name: 'stdout' | 'stderr') => ({ write: (text: string) => void (collected[name] += text) });
+  const status = await executeHere(args, sink('stdout'), sink('stderr'), new AbortController().signal);
+  return { status, ...collected };
 }
 
 /** A folder for the files of a test. */
