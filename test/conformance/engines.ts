@@ -41,6 +41,7 @@ export interface Scope {
   readonly cases: readonly string[] | null;
   /** Prompts continued greedily in each case; cases take turns, so that all prompts are continued. */
   readonly prompts: number;
+  /** Models, and the suites `sampling` and `requests`. */
   readonly invariants: readonly string[] | null;
   readonly trained: readonly string[] | null;
 }
@@ -73,7 +74,7 @@ const scopes = {
       goldens: ['llama_gqa_tied', 'gemma3'],
       cases: ['iti_heads', 'gated_last_prompt', 'everything', 'zero_strength'],
       prompts: 1,
-      invariants: ['llama_gqa_tied'],
+      invariants: ['llama_gqa_tied', 'sampling'],
       trained: ['real_stories260K'],
     },
     f16: { reason: 'half precision is emulated in software', goldens: [], cases: [], prompts: 0, invariants: [], trained: [] },
