@@ -58,6 +58,20 @@ export function describeRecipe(recipe: Recipe): string {
   }
 }
 
+/** The kind of a recipe in two or three words. */
+export function recipeKind(recipe: Recipe): string {
+  switch (recipe.kind) {
+    case 'texts':
+      return 'direction from two texts';
+    case 'word':
+      return `direction: the word “${recipe.word}”`;
+    case 'random':
+      return 'random control';
+    case 'file':
+      return recipe.name;
+  }
+}
+
 const shorten = (text: string): string => {
   const line = text.trim().split('\n')[0];
   const more = text.trim().includes('\n') || line.length > 32;

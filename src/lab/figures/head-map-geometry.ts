@@ -13,7 +13,7 @@ export interface HeadMapGeometry {
   readonly labelStep: { readonly x: number; readonly y: number };
 }
 
-const largest = 46;
+const largest = 64;
 const smallestHeight = 11;
 const left = 38;
 const top = 36;

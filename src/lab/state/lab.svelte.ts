@@ -113,14 +113,22 @@ class Lab {
     this.#change({ graph: setHeads(graph, shape, null, tokens, none) });
   }
 
-  /** New directions: heads that are steered keep their strengths, and where none is, the most relevant ones are taken. */
+  /**
+   * New directions. Heads that someone chose keep their strengths, and so do all of them under a random control; heads that were taken
+   * for their relevance (or none at all) make room for the ones that are relevant now.
+   */
   setPalette(shape: ModelShape, palette: Palette): void {
-    const { graph, tokens } = this.steering;
-    const steered = headStrengths(graph).size > 0;
-    const next = steered
-      ? repaint(graph, palette, tokens)
-      : setHeads(graph, shape, palette, tokens, topHeads(palette, firstHeads).map((row) => change(shape, row, 1)));
-    this.#change({ palette, graph: next });
+    const { graph, palette: before, tokens } = this.steering;
+    const strengths = headStrengths(graph);
+    const ranked = before ? topHeads(before, strengths.size) : [];
+    const untouched = ranked.length === strengths.size && ranked.every((row) => strengths.get(row) === 1);
+    if (strengths.size > 0 && (palette.recipe.kind === 'random' || !untouched)) {
+      this.#change({ palette, graph: repaint(graph, palette, tokens) });
+      return;
+    }
+    const bare = setHeads(graph, shape, null, tokens, [...strengths.keys()].map((row) => change(shape, row, null)));
+    const top = topHeads(palette, strengths.size || firstHeads).map((row) => change(shape, row, 1));
+    this.#change({ palette, graph: setHeads(bare, shape, palette, tokens, top) });
   }
 
   /** The palette with its rows computed again, after a link brought only its recipe: not a step. */

@@ -1,0 +1,63 @@
+import { expect, test } from '@playwright/test';
+import { cell, finished, maxTokens, ready, tokens, watch } from './lab.ts';
+
+test('from opening the page to a shared link that shows the same run', async ({ context, page }) => {
+  await context.grantPermissions(['clipboard-read', 'clipboard-write']);
+  watch(page);
+  await page.goto('./');
+
+  await test.step('a recorded run is there before any model', async () => {
+    await expect(page.getByText('recorded', { exact: true })).toBeVisible();
+    await expect(page.locator('article')).toHaveCount(2);
+    expect((await tokens(page, 0)).length).toBeGreaterThan(10);
+    await expect(page.getByRole('grid')).toBeVisible();
+  });
+
+  await test.step('the embedded model loads by itself, and Generate writes both texts', async () => {
+    await ready(page);
+    await expect(page.locator('.status')).toContainText('stories15M');
+    await maxTokens(page, 12);
+    await page.getByRole('button', { name: 'Generate' }).click();
+    await finished(page);
+    expect((await tokens(page, 0)).length).toBe(12);
+    await expect(page.locator('article').nth(1)).toContainText('differs from token');
+    await expect(page.locator('article').nth(1)).toContainText('edits');
+    await expect(page.getByText('nats')).toBeVisible();
+  });
+
+  await test.step('the strength is live', async () => {
+    const before = await tokens(page, 1);
+    await page.locator('#strength').fill('0');
+    await finished(page);
+    await expect.poll(() => tokens(page, 1), { timeout: 60_000 }).toEqual(await tokens(page, 0));
+    await page.keyboard.press('Control+z');
+    await expect.poll(() => tokens(page, 1), { timeout: 60_000 }).toEqual(before);
+  });
+
+  await test.step('a head can be clicked in and out', async () => {
+    await cell(page, 0, 0).click();
+    await expect(cell(page, 0, 0)).toHaveAttribute('aria-selected', 'true');
+    await finished(page);
+  });
+
+  await test.step('whoever opens the link sees the same run', async () => {
+    await page.getByRole('button', { name: 'Copy link' }).click();
+    const link = await page.getByLabel('Link to this run').inputValue();
+    expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(link);
+    const shown = [await tokens(page, 0), await tokens(page, 1)];
+    await page.close();
+
+    const other = await context.browser()?.newContext();
+    if (!other) throw new Error('no browser');
+    const guest = await other.newPage();
+    watch(guest);
+    await guest.goto(link);
+    await ready(guest);
+    await finished(guest);
+    await expect.poll(() => tokens(guest, 1), { timeout: 60_000 }).toEqual(shown[1]);
+    expect(await tokens(guest, 0)).toEqual(shown[0]);
+    await expect(cell(guest, 0, 0)).toHaveAttribute('aria-selected', 'true');
+    expect(guest.url()).not.toContain('run=');
+    await other.close();
+  });
+});

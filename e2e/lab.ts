@@ -1,0 +1,43 @@
+import { expect, type Page } from '@playwright/test';
+
+/** What the specs do with the page again and again. */
+
+interface Settings {
+  theme?: 'auto' | 'light' | 'dark';
+  engine?: 'auto' | 'reference';
+  autoload?: boolean;
+}
+
+/** Settings that the page finds when it opens for the first time; what a test changes afterwards stays changed over reloads. */
+export async function withSettings(page: Page, settings: Settings): Promise<void> {
+  await page.addInitScript((stored) => {
+    if (localStorage.getItem('tiller.settings') === null) localStorage.setItem('tiller.settings', stored);
+  }, JSON.stringify(settings));
+}
+
+/** A page that fails the test when something throws in it. */
+export function watch(page: Page): void {
+  page.on('pageerror', (error) => {
+    throw error;
+  });
+}
+
+export const ready = (page: Page): Promise<void> => expect(page.locator('.dot.ready')).toBeVisible({ timeout: 150_000 });
+
+export async function maxTokens(page: Page, count: number): Promise<void> {
+  const field = page.getByLabel('At most, tokens');
+  if (!(await field.isVisible())) await page.getByText('Sampling:').click();
+  await field.fill(String(count));
+  await field.press('Tab');
+}
+
+/** Waits for a run that has just been asked for: texts that are not recorded, finished and measured. */
+export async function finished(page: Page): Promise<void> {
+  await expect(page.getByText('recorded', { exact: true })).toHaveCount(0);
+  await expect(page.getByRole('button', { name: 'Generate' })).toBeVisible({ timeout: 120_000 });
+  await expect(page.getByText('measuring how far each word moved')).toHaveCount(0, { timeout: 120_000 });
+}
+
+export const tokens = (page: Page, lane: number): Promise<string[]> => page.locator('article').nth(lane).getByRole('option').allTextContents();
+
+export const cell = (page: Page, layer: number, head: number) => page.locator(`[data-cell="${layer},${head}"]`);
