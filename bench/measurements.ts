@@ -1,0 +1,27 @@
+import { bandwidth } from './bandwidth.ts';
+import { commandLine } from './command-line.ts';
+import { decode } from './decode.ts';
+import { kernels } from './kernels.ts';
+import { loading } from './loading.ts';
+import type { Measurement } from './measurement.ts';
+import { prefill } from './prefill.ts';
+import { steering } from './steering.ts';
+
+/** A measurement whose result's type only it knows. */
+export type AnyMeasurement = Measurement<unknown>;
+
+const erase = <Result>(measurement: Measurement<Result>): AnyMeasurement => ({
+  ...measurement,
+  rows: (result) => measurement.rows(result as Result),
+});
+
+/** Everything that is measured, in this order: memory first, as its peak cannot be taken back. */
+export const measurements: readonly AnyMeasurement[] = [
+  erase(loading),
+  erase(decode),
+  erase(prefill),
+  erase(steering),
+  erase(commandLine),
+  erase(bandwidth),
+  erase(kernels),
+];
