@@ -6,7 +6,8 @@
 //   seeds  [rows] u32, stops [stopCount] u32
 //   output [16, rows] vec2<u32>: (token, bits of the log-probability), (0xffffffff, 0) for a lane that has ended
 //
-// One workgroup of 256 a row. Greedy is one pass over the row, free sampling two, top-k and top-p eleven more each.
+// One workgroup of 256 a row. The variant without `choose` is greedy and small: software drivers compile the other for seconds.
+// Greedy is one pass over the row, free sampling two, top-k and top-p eleven more each.
 // Numerics: f32; scores are (logit - largest logit) / T + noise, so that small temperatures lose nothing near the top. Temperatures below
 // 1e-10 count as 1e-10. A row of NaNs gives token 0 and log-probability NaN.
 
@@ -62,35 +63,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let scan = scan_row(tid, base, params.vocab);
   var token = scan.token;
 
-  if (params.temperature > 0.0) {
-    let inverse_temperature = 1.0 / max(params.temperature, 1.0e-10);
-    var least = 0u;
-    // One call in a loop, because drivers inline each call.
-    for (var stage = 0u; stage < 2u; stage++) {
-      let by_mass = stage == 1u;
-      if (select(params.topK > 0u && params.topK < params.vocab, params.topP < 1.0, by_mass)) {
-        let wanted = select(f32(params.topK), params.topP, by_mass);
-        least = max(least, find_threshold(tid, base, params.vocab, least, by_mass, wanted, scan.largest, inverse_temperature));
-      }
-    }
-    let stream = hash_position(seeds[r], row.z);
-    var best = LOWEST;
-    var best_token = NO_TOKEN;
-    for (var quad = tid; quad * 4u < params.vocab; quad += 256u) {
-      let values = logits[base + quad];
-      for (var c = 0u; c < min(4u, params.vocab - quad * 4u); c++) {
-        let id = quad * 4u + c;
-        if (sort_key(values[c]) >= least) {
-          let score = scaled(values[c], scan.largest, inverse_temperature) + gumbel(hash_token(stream, id));
-          if (score > best) {
-            best = score;
-            best_token = id;
-          }
-        }
-      }
-    }
-    token = reduce_best(tid, best, best_token).y;
-  }
+//#include choose
 
   if (tid == 0u) {
     // Only a row without one comparable number leaves no token.

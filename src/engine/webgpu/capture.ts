@@ -124,7 +124,7 @@ export async function capture(core: Core, request: CaptureRequest): Promise<Capt
           const output = call.storage('captured', Math.max(1, chosen.length) * rowFloats * 4);
           core.device.queue.writeBuffer(rowIndex, 0, new Uint32Array(chosen));
           const taps = new CaptureTaps(run, places, chosen.length, rowIndex, output, params);
-          const { list } = core.prepare(rows, { taps, logits: wantsLogits, complete: true });
+          const { list } = await core.prepare(rows, { taps, logits: wantsLogits, complete: true });
           const readback = Readback.prepare(core.device, core.health, [{ buffer: output, offset: 0, size: chosen.length * rowFloats * 4 }]);
           core.recorder.submit(list, (encoder) => readback.encode(encoder));
           const [bytes] = await readback.take();

@@ -78,17 +78,17 @@ export class Core {
    * Writes the row table and the spans, and records the forward pass. Rows of one slot must be consecutive positions and
    * lie next to each other. Growing scratch happens here, so graph runs must be made after `reserve`.
    */
-  prepare(rows: readonly CallRow[], options: CallOptions): PreparedCall {
+  async prepare(rows: readonly CallRow[], options: CallOptions): Promise<PreparedCall> {
     const activations = this.scratch.ensure(rows.length);
     const logits = options.logits ? this.scratch.logits(rows.length) : null;
     const table = new Uint32Array(rows.length * 4);
     rows.forEach((row, index) => table.set([row.token, row.slot, row.position, row.flags >>> 0], index * 4));
-    const { spans, spanRows } = spansOf(rows);
+    const { spans, spanRows } = spansOf(rows, this.model.software ? 1 : ATTENTION_SPAN);
     const { queue } = this.device;
     queue.writeBuffer(activations.table, 0, table);
     queue.writeBuffer(activations.spans, 0, spans);
     queue.writeBuffer(this.model.call, 0, new Uint32Array([rows.length, spans.length / 2, 0, 0]));
-    const list = this.recorder.record(
+    const list = await this.recorder.compile(
       forwardDispatches(this.model, {
         rows: rows.length,
         spans: spans.length / 2,
@@ -128,13 +128,16 @@ export class Core {
   }
 }
 
-/** Runs of consecutive positions of one slot, cut into spans for attention. */
-function spansOf(rows: readonly CallRow[]): { spans: Uint32Array<ArrayBuffer>; spanRows: 1 | 4 } {
+/**
+ * Runs of consecutive positions of one slot, cut into spans for attention. Software adapters take one row at a time: the kernel for
+ * more compiles for seconds there and gains little.
+ */
+function spansOf(rows: readonly CallRow[], most: 1 | 4): { spans: Uint32Array<ArrayBuffer>; spanRows: 1 | 4 } {
   const joins = rows.map((row, index) => {
     const before = rows[index - 1];
     return before?.slot === row.slot && before.position + 1 === row.position;
   });
-  const spanRows = joins.some(Boolean) ? ATTENTION_SPAN : 1;
+  const spanRows = joins.some(Boolean) ? most : 1;
   const spans: number[] = [];
   let first = 0;
   for (let at = 1; at <= rows.length; at += 1) {

@@ -2,7 +2,7 @@ import type { PointName } from '../../graph/points.ts';
 import type { ModelSpec } from '../../model/spec.ts';
 import { headQuads, type KvCache } from './cache.ts';
 import type { Dispatch } from './dispatch.ts';
-import { MATVEC_ROWS, type Arithmetic, type Matmul } from './matmul.ts';
+import type { Arithmetic, Matmul } from './matmul.ts';
 import type { ModelWeights } from './model-weights.ts';
 import type { Params } from './params.ts';
 import type { KernelVariant } from './pipelines.ts';
@@ -220,7 +220,7 @@ export function forwardDispatches(model: ForwardModel, call: ForwardCall): Dispa
     tap('attn_out', layer, a.block, w.hidden);
     addThenNorm([['resid_mid', layer]], lw.preMlpNorm, lw.postAttnNorm);
 
-    if (rows <= MATVEC_ROWS && !touches('mlp_act', layer)) {
+    if (rows <= model.matmul.matvecRows && !touches('mlp_act', layer)) {
       product(lw.gateUp, a.x, a.hidden, w.intermediate, model.arithmetic.projections, true);
     } else {
       product(lw.gateUp, a.x, a.gateUp, 2 * spec.intermediate, model.arithmetic.projections);

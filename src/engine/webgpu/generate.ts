@@ -53,6 +53,11 @@ export async function* generate(core: Core, request: GenerateRequest): AsyncGene
   }
 }
 
+interface Decoder {
+  /** Steps index, index + 1, ...; null where a lane has ended. Counts are up to the last of them. */
+  steps(index: number, count: number): Promise<{ readonly steps: (LaneStep | null)[][]; readonly read: EditCounts }>;
+}
+
 class Generation {
   private readonly lanes: number;
   private readonly prompt: readonly number[];
@@ -88,7 +93,7 @@ class Generation {
     try {
       await this.prefill();
       this.filled = true;
-      const decoder = this.decoder();
+      const decoder = await this.decoder();
       const { maxTokens } = this.normal;
       let batch = 1;
       for (let index = 0; index < maxTokens;) {
@@ -171,7 +176,7 @@ class Generation {
       Math.min(core.info.limits.maxContext, roundCapacity(prompt.length + this.normal.maxTokens)),
     );
 
-    const found = this.findPrefix(touched);
+    const found = await this.findPrefix(touched);
     const wholeRows = whole ? (prompt.length - touched) * lanes : 0;
     const perCall = Math.max(1, Math.floor(core.chunkRows / lanes));
     const maxPositions = whole ? prompt.length - touched : perCall;
@@ -194,7 +199,7 @@ class Generation {
       const copies = Array.from({ length: lanes - 1 }, (_, index) =>
         core.model.cache.copy(core.model.params, 0, index + 1, touched),
       ).flat();
-      core.recorder.submit(core.recorder.record(copies));
+      core.recorder.submit(await core.recorder.compile(copies));
     }
     const all = this.sequences.map((_, lane) => lane);
     if (whole) {
@@ -209,12 +214,12 @@ class Generation {
   }
 
   /** Longest untouched prefix that is already in the cache, moved to slot 0. */
-  private findPrefix(limit: number): number {
+  private async findPrefix(limit: number): Promise<number> {
     const { core, prompt } = this;
     const { cache } = core.model;
     const found = cache.findClean(prompt, limit);
     if (found.length > 0 && found.slot !== 0) {
-      core.recorder.submit(core.recorder.record(cache.copy(core.model.params, found.slot, 0, found.length)));
+      core.recorder.submit(await core.recorder.compile(cache.copy(core.model.params, found.slot, 0, found.length)));
     }
     this.reused = found.length;
     return found.length;
@@ -234,18 +239,18 @@ class Generation {
       }
     }
     graph?.select(refs, 0);
-    const { list } = core.prepare(rows, { taps: graph, logits: false, complete: complete && graph !== null });
+    const { list } = await core.prepare(rows, { taps: graph, logits: false, complete: complete && graph !== null });
     core.recorder.submit(list);
     await core.settle(this.signal);
   }
 
   /** The loop of decoding: one recorded list, replayed for every token; rows advance on the device. */
-  private decoder(): { steps(index: number, count: number): Promise<{ steps: (LaneStep | null)[][]; read: EditCounts }> } {
+  private async decoder(): Promise<Decoder> {
     const { core, memory, lanes, normal, graph } = this;
     const width = paddedWidths(core.spec).vocab;
     const last = this.prompt.length - 1;
     const rows = this.sequences.map((_, lane) => ({ token: this.prompt[last], slot: lane, position: last, flags: lane | LAST_PROMPT_BIT }));
-    const { list, logits, activations } = core.prepare(rows, { taps: graph, logits: true, complete: true });
+    const { list, logits, activations } = await core.prepare(rows, { taps: graph, logits: true, complete: true });
     if (!logits) throw new TillerError('internal', { problem: 'no logits' });
     const output = memory.storage('sampled', RING * lanes * 8);
     const seeds = memory.storage('seeds', lanes * 4);
@@ -256,14 +261,18 @@ class Generation {
     queue.writeBuffer(seeds, 0, new Uint32Array(normal.lanes.map((lane) => lane.seed)));
     queue.writeBuffer(stops, 0, new Uint32Array([...normal.stop].filter((id) => id < core.spec.vocab)));
     queue.writeBuffer(params, 0, sampleParams(view, normal, [...normal.stop].filter((id) => id < core.spec.vocab).length));
-    const sample = core.recorder.record([
-      sampleDispatch(view, {
-        params: { buffer: params },
-        rows: { buffer: activations.table },
-        seeds: { buffer: seeds },
-        stops: { buffer: stops },
-        output: { buffer: output },
-      }),
+    const sample = await core.recorder.compile([
+      sampleDispatch(
+        view,
+        {
+          params: { buffer: params },
+          rows: { buffer: activations.table },
+          seeds: { buffer: seeds },
+          stops: { buffer: stops },
+          output: { buffer: output },
+        },
+        normal.temperature === 0,
+      ),
     ]);
     const step = [...list, ...sample];
 

@@ -65,19 +65,25 @@ function choosePrecision(
   };
 }
 
+/**
+ * Kernels to compile at load. On software adapters, where one takes up to seconds, only those that every run needs: the others
+ * are compiled when a request first uses them.
+ */
 function forwardVariants(spec: ModelSpec, precision: Precision, tables: ReadonlySet<WeightFormat>, software: boolean): KernelVariant[] {
-  const norms = [
-    residVariant(false, false, true),
-    residVariant(true, spec.sandwichNorm, true),
-    residVariant(true, spec.sandwichNorm, false),
-  ];
-  const ropes = spec.headNorm ? [ropeVariant(spec, precision.cache, true, false), ropeVariant(spec, precision.cache, true, true)] : [];
-  return [
+  const post = spec.sandwichNorm;
+  const always = [
     ...[...tables].map((format) => embedVariant(format)),
-    ...norms,
-    ...ropes,
-    ropeVariant(spec, precision.cache, false, true),
+    residVariant(false, false, true),
+    residVariant(true, post, true),
+    ropeVariant(spec, precision.cache, spec.headNorm, true),
     attentionVariant(spec, precision.cache, 1, software),
+    samplerKernels.greedy,
+  ];
+  if (software) return always;
+  return [
+    ...always,
+    residVariant(true, post, false),
+    ...(spec.headNorm ? [ropeVariant(spec, precision.cache, true, false), ropeVariant(spec, precision.cache, false, true)] : []),
     attentionVariant(spec, precision.cache, ATTENTION_SPAN, software),
     gatedVariant(spec, true, true),
     gatedVariant(spec, true, false),

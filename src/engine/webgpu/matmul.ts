@@ -9,6 +9,8 @@ export type MatvecForm = 'rows' | 'subgroup' | 'tree';
 
 /** Most rows of the batch that go through the matrix-vector kernels; more take the tiled product. */
 export const MATVEC_ROWS = 8;
+/** The same on software adapters, whose drivers compile the kernel for eight rows for seconds. */
+const SOFTWARE_MATVEC_ROWS = 4;
 /** Numbers of rows that have a kernel of their own; others use the next larger one. */
 export const matvecSizes = [1, 2, 4, 8] as const;
 export type MatvecSize = (typeof matvecSizes)[number];
@@ -62,15 +64,15 @@ export function matvecVariant(
   }
 }
 
-/** The tiled product: RM x 8 rows by 64 outputs a workgroup. */
+/** The tiled product: RM x 8 rows by RN x 8 outputs a workgroup; smaller and one size only where compiling is slow. */
 export function matmulVariant(
   format: WeightFormat,
   arithmetic: Arithmetic,
   rows: number,
   SOFTWARE = false,
 ): { variant: KernelVariant; tile: readonly [number, number] } {
-  const RM = rows <= 16 ? 2 : 4;
-  const RN = 8;
+  const RM = SOFTWARE || rows <= 16 ? 2 : 4;
+  const RN = SOFTWARE ? 4 : 8;
   const defines = { RM, RN, XS: 8 * RM * 9, WS: 8 * RN * 9, SOFTWARE };
   return { variant: { shader: 'matmul', defines, includes: { weights: weightsFile(format, arithmetic) } }, tile: [8 * RM, 8 * RN] };
 }
@@ -98,19 +100,25 @@ export class Matmul {
     private readonly software = false,
   ) {}
 
-  /** Every variant that matrices of these kinds may need, for compiling ahead. */
+  get matvecRows(): number {
+    return this.software ? SOFTWARE_MATVEC_ROWS : MATVEC_ROWS;
+  }
+
+  /** Variants that matrices of these kinds may need, for compiling ahead: on software adapters only the commonest. */
   variants(
     kinds: readonly { format: WeightFormat; arithmetic: Arithmetic; activation: ModelSpec['activation'] | null }[],
   ): KernelVariant[] {
+    const sizes = this.software ? ([1, 2] as const) : matvecSizes;
+    const tiles = this.software ? [] : [16, 64];
     return kinds.flatMap(({ format, arithmetic, activation }) => [
-      ...matvecSizes.map((m) => matvecVariant(this.form(m), format, arithmetic, m, activation, this.software).variant),
-      ...(activation ? [] : [16, 64].map((rows) => matmulVariant(format, arithmetic, rows, this.software).variant)),
+      ...sizes.map((m) => matvecVariant(this.form(m), format, arithmetic, m, activation, this.software).variant),
+      ...(activation ? [] : tiles.map((rows) => matmulVariant(format, arithmetic, rows, this.software).variant)),
     ]);
   }
 
   /**
    * out = x . w^T + bias for `rows` rows. With `activation` the matrix holds gate and up in turn and the output is
-   * activation(gate) * up; only for at most MATVEC_ROWS rows.
+   * activation(gate) * up; only for at most `matvecRows` rows.
    */
   dispatches(
     matrix: Matrix,
@@ -119,7 +127,7 @@ export class Matmul {
     arithmetic: Arithmetic,
     activation: ModelSpec['activation'] | null = null,
   ): Dispatch[] {
-    const few = rows <= MATVEC_ROWS;
+    const few = rows <= this.matvecRows;
     const size = matvecSizes.find((m) => m >= rows) ?? 8;
     return matrix.parts.map((part) => {
       let variant: KernelVariant;

@@ -53,12 +53,14 @@ export class Pipelines {
   }
 
   async prepare(variants: readonly KernelVariant[], onProgress?: (done: number, total: number) => void): Promise<void> {
+    const missing = variants.filter((variant) => !this.ready.has(variantKey(variant)));
+    if (missing.length === 0) return;
     let done = 0;
     await Promise.all(
-      variants.map(async (variant) => {
+      missing.map(async (variant) => {
         await this.require(variant);
         done += 1;
-        onProgress?.(done, variants.length);
+        onProgress?.(done, missing.length);
       }),
     );
   }

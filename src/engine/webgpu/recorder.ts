@@ -32,6 +32,13 @@ export class Recorder {
     private readonly health: DeviceHealth,
   ) {}
 
+  /** Records, compiling first what is not ready yet: rare kernels on software adapters, which compile slowly. */
+  async compile(dispatches: readonly Dispatch[]): Promise<Recorded[]> {
+    await this.pipelines.prepare(dispatches.map((dispatch) => dispatch.variant));
+    return this.record(dispatches);
+  }
+
+  /** Records dispatches whose kernels are ready. */
   record(dispatches: readonly Dispatch[]): Recorded[] {
     // Buffers of past requests leave dead entries behind; what is recorded already keeps its own references.
     if (this.groups.size > MAX_GROUPS) this.groups.clear();

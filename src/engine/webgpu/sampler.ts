@@ -14,7 +14,9 @@ export const ENDED_BIT = 0x80000000;
 
 /** The kernels that turn logits into tokens and scores, for `Pipelines.prepare`. */
 export const samplerKernels = {
-  sample: { shader: 'sample' },
+  /** Temperature 0 only. */
+  greedy: { shader: 'sample', includes: { choose: 'sample_greedy' } },
+  sample: { shader: 'sample', includes: { choose: 'sample_noise' } },
   logprob: { shader: 'logprob' },
   kl: { shader: 'kl' },
   topk: { shader: 'topk' },
@@ -62,14 +64,16 @@ const thresholdPasses = 11;
  * @param buffers.seeds u32 a row
  * @param buffers.stops u32 ids; at least 4 bytes even where there are none
  * @param buffers.output RING x rows of (token, bits of the log-probability)
+ * @param greedy the temperature is 0: the small kernel, which reads no seeds
  */
 export function sampleDispatch(
   logits: LogitsView,
   buffers: Readonly<Record<'params' | 'rows' | 'seeds' | 'stops' | 'output', GPUBufferBinding>>,
+  greedy = false,
 ): Dispatch {
   return {
-    variant: samplerKernels.sample,
-    bindings: [buffers.params, logits.binding, buffers.rows, buffers.seeds, buffers.stops, buffers.output],
+    variant: greedy ? samplerKernels.greedy : samplerKernels.sample,
+    bindings: [buffers.params, logits.binding, buffers.rows, greedy ? null : buffers.seeds, buffers.stops, buffers.output],
     workgroups: [logits.rows, 1, 1],
     cost: logits.rows * logits.vocab * (2 + 2 * thresholdPasses),
   };

@@ -56,7 +56,7 @@ export async function score(core: Core, request: ScoreRequest): Promise<Scores> 
       maxRows,
       request.signal,
       async ({ rows, refs, graph: run }) => {
-        const { list, logits } = core.prepare(rows, { taps: run, logits: true, complete: true });
+        const { list, logits } = await core.prepare(rows, { taps: run, logits: true, complete: true });
         if (!logits) throw new TillerError('internal', { problem: 'no logits' });
         const view = { binding: { buffer: logits }, vocab, stride: width, rows: rows.length };
         const { queue } = core.device;
@@ -93,7 +93,7 @@ export async function score(core: Core, request: ScoreRequest): Promise<Scores> 
           { buffer: buffers.top, offset: 0, size: rows.length * top * 8 },
           { buffer: logits, offset: 0, size: request.logits ? rows.length * width * 4 : 0 },
         ]);
-        core.recorder.submit([...list, ...core.recorder.record(after)], (encoder) => readback.encode(encoder));
+        core.recorder.submit([...list, ...(await core.recorder.compile(after))], (encoder) => readback.encode(encoder));
         const [scoreBytes, klBytes, topBytes, logitBytes] = await readback.take();
         const scores = new Float32Array(scoreBytes);
         const kl = new Float32Array(klBytes);

@@ -1,0 +1,1 @@
+// Fragment of sample: the greedy token stays.
