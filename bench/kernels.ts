@@ -50,7 +50,7 @@ export const kernels: Measurement<KernelsResult> = {
     const available = forms.filter((form) => form !== 'subgroup' || open.subgroups);
     const run = async (dispatch: Dispatch, rows: number): Promise<number> => {
       device.queue.writeBuffer(call, 0, new Uint32Array([rows, 0, 0, 0]));
-      const list = await recorder.record([dispatch]);
+      const list = recorder.record([dispatch]);
       const start = performance.now();
       recorder.submit(list);
       await health.wait(device.queue.onSubmittedWorkDone());
@@ -61,7 +61,7 @@ export const kernels: Measurement<KernelsResult> = {
       await run(dispatch, rows);
       const once = Math.max(await run(dispatch, rows), 0.001);
       const count = Math.max(1, Math.min(256, Math.round(10 / once)));
-      const [item] = await recorder.record([dispatch]);
+      const [item] = recorder.record([dispatch]);
       const list = Array.from({ length: count }, () => item);
       return async () => {
         device.queue.writeBuffer(call, 0, new Uint32Array([rows, 0, 0, 0]));
