@@ -124,7 +124,10 @@ export interface ScoreRequest {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-export interface TopToken { readonly id: number; readonly logprob: number }
+export interface TopToken {
+  readonly id: number;
+  readonly logprob: number;
+}
 
 export interface SequenceScore {
   /** T-1 values: [t] is log p(token t+1 | tokens 0..t), unedited. */
