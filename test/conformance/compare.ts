@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import type { GenerateRequest, GenerateSummary, LaneStep, Engine } from '../../src/engine/engine.ts';
+import type { Engine, GenerateRequest, GenerateSummary, LaneStep, SequenceScore } from '../../src/engine/engine.ts';
 
 /** Every value within `abs + rel * |expected|`; a value that is no number never is. Says where the worst one is. */
 export function expectClose(
@@ -71,4 +71,10 @@ export async function generated(engine: Engine, request: GenerateRequest): Promi
       if (step) lanes[lane].push(step);
     });
   }
+}
+
+/** Logits of a score that asked for them. */
+export function logitsOf(score: SequenceScore): Float32Array {
+  if (!score.logits) throw new Error('no logits');
+  return score.logits;
 }

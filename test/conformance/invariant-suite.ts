@@ -1,14 +1,14 @@
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Engine, SequenceScore } from '../../src/engine/engine.ts';
+import type { Engine } from '../../src/engine/engine.ts';
 import type { BoundGraph, GraphNode, Lane } from '../../src/graph/document.ts';
 import { forwardOrder } from '../../src/graph/points.ts';
-import { expectClose, expectIdentical, generated, maxDifference, type Generated } from './compare.ts';
+import { expectClose, expectIdentical, generated, logitsOf, maxDifference, type Generated } from './compare.ts';
 import { inScope, referenceEngine, type EngineUnderTest } from './engines.ts';
 import { describeRequests } from './request-suite.ts';
 import { describeSampling } from './sampling-suite.ts';
 import { loadGolden, loadGoldenModel, tensors, goldenRoot, type GoldenModel } from './golden.ts';
 import { direction, everyPoint, graphOf, oneHead, rich, vector } from './graphs.ts';
-import { join } from 'node:path';
 
 const MODELS = ['llama_gqa_tied', 'mistral_window', 'gemma3'];
 const TOKENS = 6;
@@ -51,11 +51,6 @@ function invariantsOf(under: EngineUnderTest, name: string): void {
   function expectSame(got: Generated, lane: number, want: Generated, wantLane: number, what: string, abs = order): void {
     expect(got.tokens[lane], `${what}: tokens`).toEqual(want.tokens[wantLane]);
     expectClose(got.logprobs[lane], want.logprobs[wantLane], { abs }, `${what}: log-probabilities`);
-  }
-
-  function logitsOf(score: SequenceScore): Float32Array {
-    if (!score.logits) throw new Error('no logits');
-    return score.logits;
   }
 
   describe('nothing asked, nothing done', () => {
