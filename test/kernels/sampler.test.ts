@@ -2,10 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { logSumExp, kl, logprob, topTokens } from '../../src/engine/reference/ops/distribution.ts';
 import { argmax, keepThreshold, sample, type SamplingRule } from '../../src/engine/reference/ops/sample.ts';
 import { noise } from '../../src/engine/random.ts';
+import { LAST_PROMPT_BIT } from '../../src/engine/webgpu/core.ts';
 import {
   ENDED_BIT,
   klDispatch,
-  LAST_PROMPT_BIT,
   logprobDispatch,
   MAX_TOP,
   NO_TOKEN,

@@ -8,8 +8,7 @@ export const NO_TOKEN = 0xffffffff;
 /** Most tokens a row that `topk` lists. */
 export const MAX_TOP = 32;
 
-/** The row table's fourth word: lane (bits 0 to 15) | ring step (16 to 23) | these two. */
-export const LAST_PROMPT_BIT = 0x40000000;
+/** Bit of the row table's fourth word (core.ts has the others): the lane has ended. `sample` sets it at a stop token. */
 export const ENDED_BIT = 0x80000000;
 
 /** The kernels that turn logits into tokens and scores, for `Pipelines.prepare`. */
