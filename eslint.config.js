@@ -94,6 +94,10 @@ export default ts.config(
     rules: {
       'prefer-const': 'off',
       'svelte/prefer-const': 'error',
+      // svelte-check judges these, with the warnings as the compiler really gives them.
+      'svelte/no-unused-svelte-ignore': 'off',
+      // `{' · '}` keeps its spaces.
+      'svelte/no-useless-mustaches': 'off',
       // The parser does not know the types of what a template hands to a function; svelte-check does, and `any` itself stays forbidden.
       '@typescript-eslint/no-unsafe-argument': 'off',
       '@typescript-eslint/no-unsafe-assignment': 'off',
