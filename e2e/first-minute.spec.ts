@@ -1,8 +1,10 @@
 import { expect, test } from '@playwright/test';
-import { cell, finished, maxTokens, ready, tokens, watch } from './lab.ts';
+import { cell, finished, maxTokens, ready, tokens, watch, written } from './lab.ts';
 
 test('from opening the page to a shared link that shows the same run', async ({ context, page }) => {
   await context.grantPermissions(['clipboard-read', 'clipboard-write']);
+  // A software GPU on a busy machine writes a few tokens a second.
+  test.setTimeout(420_000);
   watch(page);
   await page.goto('./');
 
@@ -16,10 +18,10 @@ test('from opening the page to a shared link that shows the same run', async ({ 
   await test.step('the embedded model loads by itself, and Generate writes both texts', async () => {
     await ready(page);
     await expect(page.locator('.status')).toContainText('stories15M');
-    await maxTokens(page, 12);
+    await maxTokens(page, 8);
     await page.getByRole('button', { name: 'Generate' }).click();
     await finished(page);
-    expect((await tokens(page, 0)).length).toBe(12);
+    expect((await tokens(page, 0)).length).toBe(8);
     await expect(page.locator('article').nth(1)).toContainText('differs from token');
     await expect(page.locator('article').nth(1)).toContainText('edits');
     await expect(page.getByText('nats')).toBeVisible();
@@ -28,16 +30,16 @@ test('from opening the page to a shared link that shows the same run', async ({ 
   await test.step('the strength is live', async () => {
     const before = await tokens(page, 1);
     await page.locator('#strength').fill('0');
-    await finished(page);
-    await expect.poll(() => tokens(page, 1), { timeout: 60_000 }).toEqual(await tokens(page, 0));
+    await expect.poll(() => tokens(page, 1), { timeout: 90_000 }).toEqual(await tokens(page, 0));
     await page.keyboard.press('Control+z');
-    await expect.poll(() => tokens(page, 1), { timeout: 60_000 }).toEqual(before);
+    await expect.poll(() => tokens(page, 1), { timeout: 90_000 }).toEqual(before);
   });
 
   await test.step('a head can be clicked in and out', async () => {
     await cell(page, 0, 0).click();
     await expect(cell(page, 0, 0)).toHaveAttribute('aria-selected', 'true');
-    await finished(page);
+    await page.waitForTimeout(500);
+    await written(page);
   });
 
   await test.step('whoever opens the link sees the same run', async () => {
@@ -53,8 +55,8 @@ test('from opening the page to a shared link that shows the same run', async ({ 
     watch(guest);
     await guest.goto(link);
     await ready(guest);
-    await finished(guest);
-    await expect.poll(() => tokens(guest, 1), { timeout: 60_000 }).toEqual(shown[1]);
+    await written(guest);
+    await expect.poll(() => tokens(guest, 1), { timeout: 90_000 }).toEqual(shown[1]);
     expect(await tokens(guest, 0)).toEqual(shown[0]);
     await expect(cell(guest, 0, 0)).toHaveAttribute('aria-selected', 'true');
     expect(guest.url()).not.toContain('run=');

@@ -31,10 +31,15 @@ export async function maxTokens(page: Page, count: number): Promise<void> {
   await field.press('Tab');
 }
 
-/** Waits for a run that has just been asked for: texts that are not recorded, finished and measured. */
-export async function finished(page: Page): Promise<void> {
+/** Waits until a run that has just been asked for is written: texts that are not recorded, nothing under way. */
+export async function written(page: Page): Promise<void> {
   await expect(page.getByText('recorded', { exact: true })).toHaveCount(0);
   await expect(page.getByRole('button', { name: 'Generate' })).toBeVisible({ timeout: 120_000 });
+}
+
+/** The same, and every word measured. */
+export async function finished(page: Page): Promise<void> {
+  await written(page);
   await expect(page.getByText('measuring how far each word moved')).toHaveCount(0, { timeout: 120_000 });
 }
 

@@ -17,7 +17,13 @@ async function inBrowser(args: readonly string[], use: (page: Page) => Promise<v
 }
 
 test('a browser without WebGPU is told so, and goes on with the reference engine', ({ baseURL }) =>
-  inBrowser(['--disable-blink-features=WebGPU'], async (page) => {
+  inBrowser([], async (page) => {
+    // Chromium cannot be started without the API any more, so the worker begins by losing it.
+    await page.context().route('**/engine.worker*.js', async (route) => {
+      const response = await route.fetch();
+      const without = "Object.defineProperty(WorkerNavigator.prototype, 'gpu', { get: () => undefined });";
+      await route.fulfill({ response, body: `${without}\n${await response.text()}` });
+    });
     await page.goto(baseURL ?? '');
     await ready(page);
     await expect(page.getByText('This browser has no WebGPU.')).toBeVisible();
@@ -31,7 +37,7 @@ test('a browser without WebGPU is told so, and goes on with the reference engine
   }));
 
 test('a browser that finds no adapter is told that instead', ({ baseURL }) =>
-  inBrowser(['--enable-blink-features=WebGPU', '--disable-gpu'], async (page) => {
+  inBrowser(['--disable-gpu'], async (page) => {
     await page.goto(baseURL ?? '');
     await ready(page);
     await expect(page.getByText('No GPU adapter is available.').first()).toBeVisible();

@@ -6,13 +6,13 @@ test('a reload loses nothing, and a run that was under way is called interrupted
   await withSettings(page, { engine: 'reference', autoload: true });
   await page.goto('./');
   await ready(page);
-  await page.getByLabel('Prompt', { exact: true }).fill('Tom had a red car.');
+  await page.getByRole('textbox', { name: 'Prompt' }).fill('Tom had a red car.');
   await page.getByLabel('Seed').fill('11');
   await maxTokens(page, 8);
   await cell(page, 5, 5).click();
   await page.getByLabel('Strength, as a number').fill('0.5');
   await page.getByLabel('Strength, as a number').press('Tab');
-  await page.getByLabel('Steered tokens').selectOption({ label: 'everything' });
+  await page.locator('#scope').selectOption({ label: 'everything' });
   await page.getByRole('button', { name: 'Generate' }).click();
   await finished(page);
   const before = [await tokens(page, 0), await tokens(page, 1)];
@@ -22,10 +22,10 @@ test('a reload loses nothing, and a run that was under way is called interrupted
   await page.waitForTimeout(500);
 
   await page.reload();
-  await expect(page.getByLabel('Prompt', { exact: true })).toHaveValue('Tom had a red car.');
+  await expect(page.getByRole('textbox', { name: 'Prompt' })).toHaveValue('Tom had a red car.');
   await expect(page.getByLabel('Seed')).toHaveValue('11');
   await expect(page.getByLabel('Strength, as a number')).toHaveValue('0.5');
-  await expect(page.getByLabel('Steered tokens')).toHaveValue('all');
+  await expect(page.locator('#scope')).toHaveValue('all');
   await expect(cell(page, 5, 5)).toHaveAttribute('aria-selected', 'true');
   await expect(page.locator('html')).toHaveAttribute('data-theme', 'dark');
   expect([await tokens(page, 0), await tokens(page, 1)]).toEqual(before);

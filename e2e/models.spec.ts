@@ -1,0 +1,46 @@
+import { expect, test } from '@playwright/test';
+import { ready, watch, withSettings } from './lab.ts';
+
+test('a model from an address is kept in the browser, resumed after a reload, verified and deleted', async ({ page, baseURL }) => {
+  watch(page);
+  await withSettings(page, { engine: 'reference', autoload: false });
+  // Slow enough to be stopped half way.
+  let slow = true;
+  await page.context().route('**/copy/**', async (route) => {
+    const url = route.request().url().replace('/copy/', '/models/stories15M/');
+    if (slow && url.endsWith('.safetensors')) await new Promise((resolve) => setTimeout(resolve, 1500));
+    await route.fulfill({ response: await route.fetch({ url }) }).catch(() => undefined);
+  });
+  await page.goto('./#/models');
+  await expect(page.getByRole('button', { name: 'Load MiniMind2 Small' })).toBeDisabled();
+  await expect(page.getByText('needs the ONNX reader')).toBeVisible();
+
+  await page.getByPlaceholder('owner/name').fill(`${baseURL}copy/`);
+  await page.getByPlaceholder('owner/name').press('Enter');
+  await expect(page.getByRole('progressbar')).toHaveAccessibleName(/downloading, [1-9]\d MB of 6\d MB/, { timeout: 60_000 });
+  await page.reload();
+  const stored = page.getByRole('listitem').filter({ hasText: '/copy/' });
+  await expect(stored).toContainText('loading goes on from there');
+
+  slow = false;
+  await stored.getByRole('button', { name: 'Go on and load' }).click();
+  await ready(page);
+  await expect(stored).toContainText('complete');
+  await stored.getByRole('button', { name: 'Verify' }).click();
+  await expect(page.getByText('is as it was when it was downloaded')).toBeVisible();
+  await stored.getByRole('button', { name: 'Delete' }).click();
+  await stored.getByRole('button', { name: /^Delete 6\d MB\?$/ }).click();
+  await expect(page.getByText('Nothing is stored yet.')).toBeVisible();
+});
+
+test('a wrong address and an unknown model are errors with a remedy', async ({ page, baseURL }) => {
+  watch(page);
+  await withSettings(page, { autoload: false });
+  await page.goto('./#/models');
+  await page.getByPlaceholder('owner/name').fill(`${baseURL}nowhere/`);
+  await page.getByPlaceholder('owner/name').press('Enter');
+  await expect(page.getByRole('alert')).toContainText('model/not-found');
+  await page.getByPlaceholder('owner/name').fill('no such model');
+  await page.getByPlaceholder('owner/name').press('Enter');
+  await expect(page.getByRole('alert')).toContainText('owner/name');
+});
