@@ -2,14 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { logSumExp, kl, logprob, topTokens } from '../../src/engine/reference/ops/distribution.ts';
 import { argmax, keepThreshold, sample, type SamplingRule } from '../../src/engine/reference/ops/sample.ts';
 import { noise } from '../../src/engine/random.ts';
-import { LAST_PROMPT_BIT } from '../../src/engine/webgpu/core.ts';
+import { ENDED_BIT, LAST_PROMPT_BIT, RING } from '../../src/engine/webgpu/row-table.ts';
 import {
-  ENDED_BIT,
   klDispatch,
   logprobDispatch,
   MAX_TOP,
   NO_TOKEN,
-  RING,
   rowParams,
   sampleDispatch,
   sampleParams,

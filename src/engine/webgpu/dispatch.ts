@@ -9,3 +9,9 @@ export interface Dispatch {
   /** Multiply-adds, for splitting submits on slow devices. */
   readonly cost: number;
 }
+
+/** Splits a number of workgroups over x and y where it passes the limit of one dimension. */
+export function grid(count: number): readonly [number, number, number] {
+  const y = Math.ceil(count / 65535);
+  return [Math.ceil(count / y), y, 1];
+}

@@ -4,11 +4,12 @@ import type { Plan } from '../../graph/plan.ts';
 import type { GenerateRequest, GenerateSummary, LaneStep, Step } from '../engine.ts';
 import { normalizeGenerate, planFor, type NormalGenerate } from '../request.ts';
 import { selects, type TokenRow } from '../rows.ts';
-import { LAST_PROMPT_BIT, roundRows, UNCOUNTED_BIT, type CallRow, type Core, type RowRef } from './core.ts';
-import type { GraphRun } from './graph-run.ts';
+import { roundRows, type Core } from './core.ts';
+import type { GraphRun, RowRef } from './graph-run.ts';
 import { Memory } from './memory.ts';
 import { Readback } from './readback.ts';
-import { NO_TOKEN, RING, sampleDispatch, sampleParams } from './sampler.ts';
+import { LAST_PROMPT_BIT, RING, UNCOUNTED_BIT, type CallRow } from './row-table.ts';
+import { NO_TOKEN, sampleDispatch, sampleParams } from './sampler.ts';
 import { paddedWidths } from './scratch.ts';
 
 /** Milliseconds of decoding between two read-backs: short enough to look like a stream, long enough to hide the mapping. */
@@ -239,7 +240,9 @@ class Generation {
       }
     }
     graph?.select(refs, 0);
-    const { list } = await core.prepare(rows, { taps: graph, logits: false, complete: complete && graph !== null });
+    // Logits of these positions are read by nobody, but an edit there acts on them and is counted.
+    const logits = complete && (graph?.touches('logits', -1) ?? false);
+    const { list } = await core.prepare(rows, { taps: graph, logits, complete: complete && graph !== null });
     core.recorder.submit(list);
     await core.settle(this.signal);
   }

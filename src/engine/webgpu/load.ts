@@ -25,11 +25,12 @@ import type { WeightFormat } from './weights.ts';
 
 const DEFAULT_CONTEXT = 4096;
 const MAX_LANES = 32;
+const MIN_CHUNK_ROWS = 16;
 const MAX_CHUNK_ROWS = 128;
 /** Longest that one submit should run on a slow device, in milliseconds: well under what watchdogs and desktops bear. */
 const SUBMIT_MS = 60;
-/** The smallest number of rows that one dispatch of any product must stay within SUBMIT_MS for. */
-const SPLIT_ROWS = 32;
+/** Longest that one call of a prefill should take, in milliseconds: Stop is served in between. */
+const CALL_MS = 1000;
 /** head_dim that the attention kernel has room for. */
 const MAX_HEAD_DIM = 256;
 
@@ -44,18 +45,19 @@ const narrow = (formats: ReadonlySet<WeightFormat>): boolean => [...formats].eve
 
 /**
  * Which arithmetic runs. Weights stored in f32 or bf16 are computed in f32: rounding them to f16 would be a change of the
- * model that nobody asked for. Gemma's MLP activations pass f16's range, so its down_proj stays f32 on both paths.
+ * model that nobody asked for. Software adapters emulate f16 and take two to three times as long. Gemma's MLP activations pass f16's range, so its down_proj stays f32 on both paths.
  */
 function choosePrecision(
   asked: 'auto' | 'f32' | 'f16',
   open: OpenDevice,
+  software: boolean,
   spec: ModelSpec,
   formats: { readonly projections: ReadonlySet<WeightFormat>; readonly tables: ReadonlySet<WeightFormat> },
 ): Precision {
   if (asked === 'f16' && !open.f16) {
     throw new TillerError('device/limits', { limit: 'the feature shader-f16', got: 'absent', needed: 'present for precision f16' });
   }
-  const half = asked !== 'f32' && open.f16;
+  const half = asked === 'f16' || (asked === 'auto' && open.f16 && !software);
   const projections: Arithmetic = half && narrow(formats.projections) ? 'f16' : 'f32';
   return {
     projections,
@@ -123,7 +125,7 @@ export async function loadCore(spec: ModelSpec, source: WeightSource, host: WebG
   const health = new DeviceHealth(device);
   const software = open.adapter.kind === 'software';
   try {
-    const precision = choosePrecision(options.precision ?? 'auto', open, spec, formats);
+    const precision = choosePrecision(options.precision ?? 'auto', open, software, spec, formats);
     const pipelines = new Pipelines(device, host.shader);
     const [format] = formats.projections;
     const tuning = await tune({
@@ -142,8 +144,8 @@ export async function loadCore(spec: ModelSpec, source: WeightSource, host: WebG
 
     const memory = new Memory(device);
     const params = new Params(memory);
-    const matmul = new Matmul(params, tuning.choice, software);
     const budget = tuning.rate * (SUBMIT_MS / 1000);
+    const matmul = new Matmul(params, tuning.choice, software, budget);
     const kinds = [
       ...[...formats.projections].flatMap((one) =>
         [...new Set([precision.projections, precision.down])].map((arithmetic) => ({ format: one, arithmetic, activation: null })),
@@ -166,7 +168,6 @@ export async function loadCore(spec: ModelSpec, source: WeightSource, host: WebG
             spec,
             source,
             storage,
-            maxPartCost: budget / SPLIT_ROWS,
             onProgress: (done, total) => options.onProgress?.({ stage: 'upload', done, total, unit: 'bytes' }),
             signal: options.signal,
           }),
@@ -184,12 +185,6 @@ export async function loadCore(spec: ModelSpec, source: WeightSource, host: WebG
     const recorder = new Recorder(device, pipelines, health);
     recorder.budget = budget;
     const replaced = (): void => recorder.forget();
-    const largestPart = Math.max(
-      ...weights.layers
-        .slice(0, 1)
-        .flatMap((layer) => [layer.qkv, layer.o, layer.gateUp, layer.down].flatMap((m) => m.parts.map((part) => part.count * m.k))),
-      ...weights.head.parts.map((part) => part.count * weights.head.k),
-    );
     const cache = new KvCache(memory, spec, precision.cache, replaced);
     const model: ForwardModel = {
       spec,
@@ -202,7 +197,9 @@ export async function loadCore(spec: ModelSpec, source: WeightSource, host: WebG
       rope: ropeBuffers(memory, spec, maxContext),
       arithmetic: precision,
     };
-    const chunkRows = Math.max(8, Math.min(MAX_CHUNK_ROWS, Math.floor(budget / largestPart / 8) * 8));
+    const rowCost = weights.layers.flatMap((layer) => [layer.qkv, layer.o, layer.gateUp, layer.down]).reduce((sum, m) => sum + m.n * m.k, 0);
+    const rowsInTime = (tuning.rate * (CALL_MS / 1000)) / rowCost;
+    const chunkRows = Math.max(MIN_CHUNK_ROWS, Math.min(MAX_CHUNK_ROWS, Math.floor(rowsInTime / 8) * 8));
     const info = describe(spec, source, open, {
       quantization,
       precision: precision.projections,

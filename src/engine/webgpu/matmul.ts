@@ -1,8 +1,8 @@
 import type { ModelSpec } from '../../model/spec.ts';
-import type { Dispatch } from './dispatch.ts';
+import { grid, type Dispatch } from './dispatch.ts';
 import type { Params } from './params.ts';
 import type { KernelVariant } from './pipelines.ts';
-import type { Matrix, WeightFormat } from './weights.ts';
+import { matrixBytes, type Matrix, type MatrixPart, type WeightFormat } from './weights.ts';
 
 /** Forms of the matrix-vector product; which one is fastest differs by an order of magnitude between adapters (tune.ts). */
 export type MatvecForm = 'rows' | 'subgroup' | 'tree';
@@ -14,6 +14,9 @@ const SOFTWARE_MATVEC_ROWS = 4;
 /** Numbers of rows that have a kernel of their own; others use the next larger one. */
 export const matvecSizes = [1, 2, 4, 8] as const;
 export type MatvecSize = (typeof matvecSizes)[number];
+
+/** Outputs that a slice is a multiple of: weights and scales then begin at multiples of 256 bytes, as bindings must. */
+const SLICE = 128;
 
 export type Arithmetic = 'f16' | 'f32';
 
@@ -85,12 +88,6 @@ export interface ProductBuffers {
   readonly outStride: number;
 }
 
-/** Splits a number of workgroups over x and y where it passes the limit of one dimension. */
-export function grid(count: number): readonly [number, number, number] {
-  const y = Math.ceil(count / 65535);
-  return [Math.ceil(count / y), y, 1];
-}
-
 /** Matrix products of one device: which kernel, which bindings. */
 export class Matmul {
   constructor(
@@ -98,6 +95,8 @@ export class Matmul {
     private readonly choice: MatmulChoice,
     /** The adapter computes on the CPU: loops are not to be written out, see shaders/attention.wgsl. */
     private readonly software = false,
+    /** Most multiply-adds of one dispatch; what needs more is cut by outputs, so that no dispatch runs long on a slow device. */
+    private readonly budget = Number.POSITIVE_INFINITY,
   ) {}
 
   get matvecRows(): number {
@@ -129,33 +128,46 @@ export class Matmul {
   ): Dispatch[] {
     const few = rows <= this.matvecRows;
     const size = matvecSizes.find((m) => m >= rows) ?? 8;
-    return matrix.parts.map((part) => {
+    return this.slices(matrix, rows).map(({ part, skip, count }) => {
+      const first = part.first + skip;
       let variant: KernelVariant;
       let workgroups: readonly [number, number, number];
       if (few) {
         const shape = matvecVariant(this.form(size), matrix.format, arithmetic, size, activation, this.software);
         variant = shape.variant;
-        workgroups = grid(Math.ceil(part.count / shape.covers));
+        workgroups = grid(Math.ceil(count / shape.covers));
       } else {
         const shape = matmulVariant(matrix.format, arithmetic, rows, this.software);
         variant = shape.variant;
-        workgroups = [Math.ceil(part.count / shape.tile[1]), Math.ceil(rows / shape.tile[0]), 1];
+        workgroups = [Math.ceil(count / shape.tile[1]), Math.ceil(rows / shape.tile[0]), 1];
       }
+      const rowBytes = matrixBytes(matrix.format, 1, matrix.k) - (part.scales ? (matrix.octets / 4) * 2 : 0);
       return {
         variant,
         bindings: [
           { buffer: buffers.call },
-          this.params.get([matrix.octets, part.count, part.first, buffers.outStride, matrix.octets * 2, workgroups[0], 4, 0]),
+          this.params.get([matrix.octets, count, first, buffers.outStride, matrix.octets * 2, workgroups[0], 4, 0]),
           { buffer: buffers.x },
-          { buffer: part.weights },
-          part.scales ? { buffer: part.scales } : null,
+          { buffer: part.weights, offset: skip * rowBytes },
+          part.scales ? { buffer: part.scales, offset: skip * (matrix.octets / 4) * 2 } : null,
           { buffer: buffers.out },
           { buffer: matrix.bias },
         ],
         workgroups,
-        cost: rows * part.count * matrix.k,
+        cost: rows * count * matrix.k,
       };
     });
+  }
+
+  /** The parts of a matrix, cut where one dispatch over all of a part would take more than the budget. */
+  private slices(matrix: Matrix, rows: number): { part: MatrixPart; skip: number; count: number }[] {
+    const most = Math.max(SLICE, Math.floor(this.budget / (rows * matrix.k * SLICE)) * SLICE);
+    return matrix.parts.flatMap((part) =>
+      Array.from({ length: Math.ceil(part.count / most) }, (_, i) => {
+        const skip = i * most;
+        return { part, skip, count: Math.min(most, part.count - skip) };
+      }),
+    );
   }
 
   private form(m: MatvecSize): MatvecForm {

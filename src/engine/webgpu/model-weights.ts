@@ -80,14 +80,13 @@ export interface LoadWeightsOptions {
   readonly spec: ModelSpec;
   readonly source: WeightSource;
   readonly storage: Storage;
-  readonly maxPartCost: number;
   readonly onProgress?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;
 }
 
 /** Streams a model's weights onto the device, tensor by tensor. Throws model/tensor-*, model/file, network/failed, device/*. */
 export async function loadWeights(options: LoadWeightsOptions): Promise<ModelWeights> {
-  const { memory, spec, source, storage, maxPartCost } = options;
+  const { memory, spec, source, storage } = options;
   const tensors = new Tensors(spec, source);
   let done = 0;
   const uploader = new WeightUploader(memory, source, (bytes) => options.onProgress?.((done += bytes), tensors.bytes), options.signal);
@@ -107,7 +106,6 @@ export async function loadWeights(options: LoadWeightsOptions): Promise<ModelWei
       interleave,
       format: formatFor(infos, storage, kind),
       bias: bias ? await uploader.vector(`${label} bias`, bias, interleave) : zeros,
-      maxPartCost,
     });
 
   const embed = await matrix('embedding', [tensors.get('embed')], 'table', null);

@@ -1,15 +1,10 @@
-import type { Dispatch } from './dispatch.ts';
+import { grid, type Dispatch } from './dispatch.ts';
 import type { KernelVariant } from './pipelines.ts';
 
-/** Steps that the output ring of `sample` holds. */
-export const RING = 16;
 /** In place of a token id: there is none. */
 export const NO_TOKEN = 0xffffffff;
 /** Most tokens a row that `topk` lists. */
 export const MAX_TOP = 32;
-
-/** Bit of the row table's fourth word (core.ts has the others): the lane has ended. `sample` sets it at a stop token. */
-export const ENDED_BIT = 0x80000000;
 
 /** The kernels that turn logits into tokens and scores, for `Pipelines.prepare`. */
 export const samplerKernels = {
@@ -45,12 +40,6 @@ export function sampleParams(
 /** The uniform, 16 bytes, of `logprob` (count: rows, last: 0), `kl` (count: pairs, last: 0) and `topk` (count: rows, last: n). */
 export function rowParams(logits: Pick<LogitsView, 'vocab' | 'stride'>, count: number, last = 0): Uint32Array<ArrayBuffer> {
   return new Uint32Array([logits.vocab, logits.stride, count, last]);
-}
-
-/** Workgroups for one group a row: more than 65535 rows go on along y. */
-function grid(rows: number): [number, number, number] {
-  const y = Math.ceil(rows / 65535);
-  return [Math.ceil(rows / y), y, 1];
 }
 
 /** Passes over the row that `find_threshold` makes. */

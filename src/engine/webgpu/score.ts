@@ -2,6 +2,7 @@ import { TillerError } from '../../errors/error.ts';
 import type { ScoreRequest, Scores, TopToken } from '../engine.ts';
 import { factorLanes, normalizeSequences, planFor, requestCount } from '../request.ts';
 import type { Core } from './core.ts';
+import type { GraphRun } from './graph-run.ts';
 import { Memory } from './memory.ts';
 import { Readback } from './readback.ts';
 import { klDispatch, logprobDispatch, MAX_TOP, NO_TOKEN, rowParams, topkDispatch } from './sampler.ts';
@@ -146,7 +147,7 @@ export async function score(core: Core, request: ScoreRequest): Promise<Scores> 
 }
 
 /** Edits applied so far, by row of the strength table. */
-export async function readCounts(core: Core, run: import('./graph-run.ts').GraphRun): Promise<Uint32Array[]> {
+export async function readCounts(core: Core, run: GraphRun): Promise<Uint32Array[]> {
   const readback = Readback.prepare(core.device, core.health, [run.counts]);
   core.recorder.submit([], (encoder) => readback.encode(encoder));
   const [bytes] = await readback.take();

@@ -2,8 +2,9 @@ import { countsById } from '../../graph/counts.ts';
 import type { Plan } from '../../graph/plan.ts';
 import type { NormalSequence } from '../request.ts';
 import { selects } from '../rows.ts';
-import { LAST_PROMPT_BIT, type CallRow, type Core, type RowRef } from './core.ts';
-import type { GraphRun } from './graph-run.ts';
+import type { Core } from './core.ts';
+import type { GraphRun, RowRef } from './graph-run.ts';
+import { LAST_PROMPT_BIT, type CallRow } from './row-table.ts';
 
 /** One lane of one sequence in a group that is computed together. */
 export interface Member {

@@ -220,7 +220,7 @@ export class WeightUploader {
   private async write(buffer: GPUBuffer, offset: number, bytes: Uint8Array): Promise<void> {
     const { queue } = this.memory.device;
     const whole = bytes.byteLength - (bytes.byteLength % 4);
-    if (whole > 0) queue.writeBuffer(buffer, offset, bytes.buffer as ArrayBuffer, bytes.byteOffset, whole);
+    if (whole > 0) queue.writeBuffer(buffer, offset, bytes.buffer, bytes.byteOffset, whole);
     if (whole < bytes.byteLength) {
       // Writes are in fours of bytes; the buffer is padded, the array is not.
       const tail = new Uint8Array(4);
