@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs';
+import { MessageChannel } from 'node:worker_threads';
 import { version } from '../package.json' with { type: 'json' };
 import { createWebGpuEngine } from '../src/engine/webgpu/index.ts';
 import { TillerError } from '../src/errors/error.ts';
@@ -32,8 +33,15 @@ const environment: HostEnvironment = {
   now: () => performance.now(),
   storage: null,
   device: () => Promise.reject(new Error('not asked for here')),
-  open: async (_request, _progress, signal) => ({ label: 'stories15M', licence: 'MIT', files: await openModel(openFolder('models/stories15M'), signal) }),
-  engine: async (_kind, { spec, source }, options) => ({ engine: await createWebGpuEngine(spec, source, await nodeWebGpuHost(), options), fallback: null }),
+  open: async (_request, _progress, signal) => ({
+    label: 'stories15M',
+    licence: 'MIT',
+    files: await openModel(openFolder('models/stories15M'), signal),
+  }),
+  engine: async (_kind, { spec, source }, options) => ({
+    engine: await createWebGpuEngine(spec, source, await nodeWebGpuHost(), options),
+    fallback: null,
+  }),
 };
 
 const take = async <T>(outcome: Promise<Outcome<T>>): Promise<T> => {
@@ -45,7 +53,9 @@ const take = async <T>(outcome: Promise<Outcome<T>>): Promise<T> => {
 const host = new EngineHost(environment);
 const silent = new MessageChannel();
 silent.port1.unref();
-const loaded = await take(host.load(1, { model: defaultExperiment.model, page: '', hub: '', engine: 'auto' }, silent.port2 as unknown as MessagePort));
+const loaded = await take(
+  host.load(1, { model: defaultExperiment.model, page: '', hub: '', engine: 'auto' }, silent.port2 as unknown as MessagePort),
+);
 const palette = await take(host.direction(2, recipe, null));
 const changes = topHeads(palette, heads).map((row) => ({ layer: Math.floor(row / palette.heads), head: row % palette.heads, strength: 1 }));
 const graph = setHeads(null, loaded.info, palette, 'generated', changes);
@@ -67,15 +77,24 @@ const { input, sampling, maxTokens } = experiment;
 const summary = await take(host.generate(3, { input, graph, factors, maxTokens, sampling }, port2 as unknown as MessagePort));
 await streamed;
 const shifts = await take(
-  host.shifts(4, { prompt, graph, lanes: lanes.map((lane, i) => ({ ids: lane.tokens.map((token) => token.id), factor: i === 0 ? factors[1] : factors[i] })) }),
+  host.shifts(4, {
+    prompt,
+    graph,
+    lanes: lanes.map((lane, i) => ({ ids: lane.tokens.map((token) => token.id), factor: i === 0 ? factors[1] : factors[i] })),
+  }),
 );
 const short = (value: number): number => Number(value.toPrecision(5));
 const rounded = lanes.map((lane, i) => ({
   factor: lane.factor,
   tokens: lane.tokens.map((token, t) => {
-    const words = (list: readonly { text: string; logprob: number }[]) => list.map((word) => ({ text: word.text, logprob: short(word.logprob) }));
+    const words = (list: readonly { text: string; logprob: number }[]) =>
+      list.map((word) => ({ text: word.text, logprob: short(word.logprob) }));
     const shift = shifts[i][t];
-    return { ...token, logprob: short(token.logprob), shift: { kl: short(shift.kl), before: words(shift.before), after: words(shift.after) } };
+    return {
+      ...token,
+      logprob: short(token.logprob),
+      shift: { kl: short(shift.kl), before: words(shift.before), after: words(shift.after) },
+    };
   }),
 }));
 const receipt = makeReceipt({

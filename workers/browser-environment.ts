@@ -34,7 +34,8 @@ async function describeDevice(): Promise<DeviceReport> {
     const adapter = await findAdapter();
     const { vendor, architecture, description } = adapter.info;
     const name = description || [vendor, architecture].filter((part) => part !== '').join(' ') || 'unnamed adapter';
-    const software = adapter.info.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|warp|basic render/i.test(`${name} ${vendor} ${architecture}`);
+    const software =
+      adapter.info.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|warp|basic render/i.test(`${name} ${vendor} ${architecture}`);
     return {
       adapter: { name, kind: software ? 'software' : 'hardware', features: [...adapter.features].sort() },
       maxBuffer: adapter.limits.maxBufferSize,
@@ -62,8 +63,12 @@ export function browserEnvironment(): HostEnvironment {
       if (kind === 'auto' && !problem) {
         return { engine: await createWebGpuEngine(spec, source, { gpu: navigator.gpu, shader }, options), fallback: null };
       }
-      if (weightBytes > referenceLimit) throw problem ?? new TillerError('request/engine', { engine: 'reference', reason: 'the model is too large for it' });
-      const engine = await createReferenceEngine(spec, source, { ...options, precision: options.precision === 'f16' ? 'auto' : options.precision });
+      if (weightBytes > referenceLimit)
+        throw problem ?? new TillerError('request/engine', { engine: 'reference', reason: 'the model is too large for it' });
+      const engine = await createReferenceEngine(spec, source, {
+        ...options,
+        precision: options.precision === 'f16' ? 'auto' : options.precision,
+      });
       return { engine, fallback: problem?.toJSON() ?? null };
     },
   };

@@ -38,7 +38,10 @@ function remoteFiles({ model, hub, page }: LoadRequest): FileAccess {
     case 'url':
       return openUrl(place.url, { fetch: fetchHere });
     case 'stored':
-      throw new TillerError('model/not-found', { place: 'the browser’s storage', problem: `${place.name} is not stored here; drop its files again` });
+      throw new TillerError('model/not-found', {
+        place: 'the browser’s storage',
+        problem: `${place.name} is not stored here; drop its files again`,
+      });
   }
 }
 
@@ -76,7 +79,11 @@ export function browserModels(): BrowserModels {
   const storage: ModelStorage = {
     download,
     async list(): Promise<StorageState> {
-      const [folders, estimate, persistent] = await Promise.all([store.list(), navigator.storage.estimate(), navigator.storage.persisted()]);
+      const [folders, estimate, persistent] = await Promise.all([
+        store.list(),
+        navigator.storage.estimate(),
+        navigator.storage.persisted(),
+      ]);
       const models = folders.map(({ key, manifest, have }) => {
         const bytes = manifest.files.reduce((sum, file) => sum + file.bytes, 0);
         const there = have.reduce((sum, size) => sum + size, 0);

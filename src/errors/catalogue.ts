@@ -141,7 +141,7 @@ const rows = {
     fix: 'Use --engine auto, webgpu or reference.',
   },
   // --- command line, files --------------------------------------------------------------------------------------------
-  'usage': {
+  usage: {
     what: '{problem}',
     why: 'The command was not understood.',
     fix: 'Run `tiller help`.',
@@ -166,7 +166,7 @@ const rows = {
     why: 'Private windows and full disks have no room for models.',
     fix: 'Free some space or leave private browsing; the embedded model still works.',
   },
-  'internal': {
+  internal: {
     what: 'Something went wrong inside Tiller: {problem}',
     why: 'This is a defect.',
     fix: 'Report it with what you did.',

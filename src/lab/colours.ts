@@ -12,8 +12,24 @@ export interface FigureColours {
 }
 
 export const figureColours: Readonly<Record<'light' | 'dark', FigureColours>> = {
-  light: { towards: '#1f5fae', away: '#b3262e', neutral: '#cfd2d6', untouched: '#e9eaec', ink: '#1b1d21', muted: '#5d636d', ground: '#ffffff' },
-  dark: { towards: '#6aa9f0', away: '#f0827d', neutral: '#4a4f58', untouched: '#2a2d33', ink: '#eceef1', muted: '#a4abb6', ground: '#17191d' },
+  light: {
+    towards: '#1f5fae',
+    away: '#b3262e',
+    neutral: '#cfd2d6',
+    untouched: '#e9eaec',
+    ink: '#1b1d21',
+    muted: '#5d636d',
+    ground: '#ffffff',
+  },
+  dark: {
+    towards: '#6aa9f0',
+    away: '#f0827d',
+    neutral: '#4a4f58',
+    untouched: '#2a2d33',
+    ink: '#eceef1',
+    muted: '#a4abb6',
+    ground: '#17191d',
+  },
 };
 
 /** Colour of an effective strength: grey at 0, full blue or red at `reach` and beyond. */

@@ -1,6 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { addWeightedRows, differenceOf, headNorms, meanOf, randomDirections, relevanceOf, seededUniform, typicalNorms, withNorms } from './direction-maths.ts';
+import {
+  addWeightedRows,
+  differenceOf,
+  headNorms,
+  meanOf,
+  randomDirections,
+  relevanceOf,
+  seededUniform,
+  typicalNorms,
+  withNorms,
+} from './direction-maths.ts';
 
 const f32 = (...values: number[]): Float32Array => Float32Array.from(values);
 
@@ -21,12 +31,16 @@ describe('direction maths', () => {
 
   it('makes random directions of the given lengths, the same for the same seed', () => {
     fc.assert(
-      fc.property(fc.nat(), fc.array(fc.float({ min: Math.fround(0.125), max: 100, noNaN: true }), { minLength: 1, maxLength: 6 }), (seed, list) => {
-        const lengths = Float32Array.from(list);
-        const once = randomDirections(seed, lengths, 8);
-        expect(randomDirections(seed, lengths, 8)).toEqual(once);
-        headNorms(once, 8).forEach((norm, head) => expect(norm / lengths[head]).toBeCloseTo(1, 4));
-      }),
+      fc.property(
+        fc.nat(),
+        fc.array(fc.float({ min: Math.fround(0.125), max: 100, noNaN: true }), { minLength: 1, maxLength: 6 }),
+        (seed, list) => {
+          const lengths = Float32Array.from(list);
+          const once = randomDirections(seed, lengths, 8);
+          expect(randomDirections(seed, lengths, 8)).toEqual(once);
+          headNorms(once, 8).forEach((norm, head) => expect(norm / lengths[head]).toBeCloseTo(1, 4));
+        },
+      ),
     );
     expect(randomDirections(1, f32(1), 8)).not.toEqual(randomDirections(2, f32(1), 8));
   });

@@ -8,4 +8,5 @@ export function download(name: string, content: BlobPart, type: string): void {
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
-export const downloadJson = (name: string, value: unknown): void => download(name, `${JSON.stringify(value, null, 2)}\n`, 'application/json');
+export const downloadJson = (name: string, value: unknown): void =>
+  download(name, `${JSON.stringify(value, null, 2)}\n`, 'application/json');

@@ -116,7 +116,15 @@ export class EngineHost implements HostApi {
           throw new TillerError('request/aborted');
         }
         this.#running = { engine, model, typical: null };
-        return { info: engine.model, choice: request.model, label: model.label, licence: model.licence, chat: model.files.tokenizer?.hasChatTemplate ?? false, notes: model.files.notes, fallback };
+        return {
+          info: engine.model,
+          choice: request.model,
+          label: model.label,
+          licence: model.licence,
+          chat: model.files.tokenizer?.hasChatTemplate ?? false,
+          notes: model.files.notes,
+          fallback,
+        };
       } finally {
         progress.close();
       }
@@ -183,7 +191,13 @@ export class EngineHost implements HostApi {
           promptLength: prompt.length,
           roles: [...roles, ...lane.ids.map(() => 'assistant' as const)],
         };
-        const { sequences } = await engine.score({ sequences: [sequence], graph: request.graph, factor: lane.factor, top: topWords, signal });
+        const { sequences } = await engine.score({
+          sequences: [sequence],
+          graph: request.graph,
+          factor: lane.factor,
+          top: topWords,
+          signal,
+        });
         const [score] = sequences;
         const words = (list: readonly { id: number; logprob: number }[] | undefined): TokenShift['before'] =>
           list?.map((top) => ({ text: needTokenizer(model.files).piece(top.id), logprob: top.logprob })) ?? [];

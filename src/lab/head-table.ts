@@ -22,7 +22,9 @@ export function headTable(shape: ModelShape, strengths: ReadonlyMap<number, numb
 }
 
 export const headCsv = (rows: readonly HeadRow[]): string =>
-  ['layer,head,strength,relevance', ...rows.map((row) => [row.layer, row.head, row.strength ?? '', row.relevance ?? ''].join(','))].join('\n') + '\n';
+  ['layer,head,strength,relevance', ...rows.map((row) => [row.layer, row.head, row.strength ?? '', row.relevance ?? ''].join(','))].join(
+    '\n',
+  ) + '\n';
 
 /** One sentence that says what the map shows. */
 export function describeHeads(shape: ModelShape, strengths: ReadonlyMap<number, number>, factor: number): string {

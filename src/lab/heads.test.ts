@@ -33,7 +33,7 @@ describe('heads of a graph', () => {
         }
         expect(headStrengths(graph)).toEqual(new Map([...expected].sort(([a], [b]) => a - b)));
         expect([...headStrengths(graph).keys()]).toEqual([...expected.keys()].sort((a, b) => a - b));
-        if (graph) expect(() => bindGraph((graph as BoundGraph).document, (graph as BoundGraph).vectors)).not.toThrow();
+        if (graph) expect(() => bindGraph(graph.document, graph.vectors)).not.toThrow();
         else expect(expected.size).toBe(0);
       }),
     );

@@ -97,7 +97,9 @@ export function setHeads(
     const existing = nodes.filter(isHeadNode).filter((node) => row(node) === wanted);
     if (strength === null) nodes = nodes.filter((node) => !isHeadNode(node) || row(node) !== wanted);
     else if (existing.length > 0) {
-      nodes = nodes.map((node) => (!isHeadNode(node) || row(node) !== wanted ? node : { ...node, strength: node === existing[0] ? strength : 0 }));
+      nodes = nodes.map((node) =>
+        !isHeadNode(node) || row(node) !== wanted ? node : { ...node, strength: node === existing[0] ? strength : 0 },
+      );
     } else if (palette && hasDirection(palette, layer, head)) {
       const data = Float32Array.from(paletteRow(palette, layer, head));
       const name = freeName(names, `h${layer}.${head}`);
@@ -121,7 +123,13 @@ export function repaint(graph: BoundGraph | null, palette: Palette, tokens: Sele
   const shape = graph.document.model;
   const strengths = headStrengths(graph);
   const changes = [...strengths].map(([row, strength]) => ({ layer: Math.floor(row / shape.heads), head: row % shape.heads, strength }));
-  const bare = setHeads(graph, shape, null, tokens, changes.map((change) => ({ ...change, strength: null })));
+  const bare = setHeads(
+    graph,
+    shape,
+    null,
+    tokens,
+    changes.map((change) => ({ ...change, strength: null })),
+  );
   return setHeads(bare, shape, palette, tokens, changes);
 }
 

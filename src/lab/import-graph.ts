@@ -14,7 +14,10 @@ export function importedGraph(graph: BoundGraph, name: string, otherwise: Select
     relevance[row] = Math.abs(node.strength ?? 1);
   }
   const note = `Directions of the heads that ${name} steers; the others have none. Relevance is the strength that a head has in the file. A strength of 1 adds the file's vector as it is.`;
-  return { palette: { recipe: { kind: 'file', name }, layers, heads, headDim, data, relevance, note }, tokens: nodes[0]?.tokens ?? otherwise };
+  return {
+    palette: { recipe: { kind: 'file', name }, layers, heads, headDim, data, relevance, note },
+    tokens: nodes[0]?.tokens ?? otherwise,
+  };
 }
 
 function resolve(graph: BoundGraph, ref: VectorRef): Float32Array {

@@ -41,7 +41,8 @@ export function offerModel(model: KnownModel, quantization: Quantization, device
     if (usable.length === 0) return 'It needs the ONNX reader, which is not there yet.';
     if (!open) return 'Its files can only be read with an access token.';
     if (device?.problem && parameters > referenceParameters) return `It needs WebGPU. ${device.problem.message}`;
-    if (memory !== null && memoryBytes > memory) return `It needs ${formatBytes(memoryBytes)} of memory; this device has about ${formatBytes(memory)}.`;
+    if (memory !== null && memoryBytes > memory)
+      return `It needs ${formatBytes(memoryBytes)} of memory; this device has about ${formatBytes(memory)}.`;
     return null;
   }
 }

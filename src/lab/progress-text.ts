@@ -39,11 +39,11 @@ export class Rate {
 }
 
 const names: Readonly<Record<LoadProgress['stage'], string>> = {
-  'config': 'reading what the model is',
-  'download': 'downloading',
-  'verify': 'verifying',
-  'upload': 'uploading weights',
-  'compile': 'compiling kernels',
+  config: 'reading what the model is',
+  download: 'downloading',
+  verify: 'verifying',
+  upload: 'uploading weights',
+  compile: 'compiling kernels',
   'warm-up': 'warming up',
   'self-test': 'testing itself against known numbers',
 };

@@ -82,7 +82,9 @@ export async function makePalette(
         throw new TillerError('request/invalid', { problem: 'a direction from two texts needs at least one line on each side' });
       }
       if (towards.length + away.length > lineLimit) {
-        throw new TillerError('request/invalid', { problem: `there are ${towards.length + away.length} lines, at most ${lineLimit} are taken` });
+        throw new TillerError('request/invalid', {
+          problem: `there are ${towards.length + away.length} lines, at most ${lineLimit} are taken`,
+        });
       }
       const samples = await captureHeads(subject, [...towards, ...away], 'last', signal);
       const difference = differenceOf(meanOf(samples.slice(0, towards.length)), meanOf(samples.slice(towards.length)));

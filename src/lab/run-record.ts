@@ -37,7 +37,9 @@ const token = v.object({
 });
 const schema = v.object({
   state: v.picklist(['running', 'done', 'stopped', 'interrupted', 'failed']),
-  prompt: v.array(v.object({ id: v.number(), text: v.string(), role: v.nullable(v.picklist(['user', 'assistant', 'system', 'template'])) })),
+  prompt: v.array(
+    v.object({ id: v.number(), text: v.string(), role: v.nullable(v.picklist(['user', 'assistant', 'system', 'template'])) }),
+  ),
   lanes: v.array(v.object({ factor: v.number(), tokens: v.array(token) })),
   summary: v.nullable(v.custom<GenerateSummary>((value) => typeof value === 'object' && value !== null && 'timing' in value)),
   receipt: v.nullable(v.custom<Receipt>((value) => typeof value === 'object' && value !== null && 'model' in value)),

@@ -13,7 +13,7 @@ import type { Palette } from './palette.ts';
  */
 
 /** Larger than any experiment that fits a link; a link that unpacks to more is refused before it fills memory. */
-const unpackedLimit = 32 * 1024 * 1024;
+const unpackedLimit = 8 * 1024 * 1024;
 
 const finite = v.pipe(v.number(), v.finite());
 const whole = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -164,7 +164,13 @@ const prefix = '1.';
 /** The text after `run=` in a link. */
 export function encodeLink(experiment: Experiment): string {
   const json = new TextEncoder().encode(JSON.stringify(packExperiment(experiment, { palette: false })));
-  return prefix + toBase64(deflateSync(json, { level: 9 })).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
+  return (
+    prefix +
+    toBase64(deflateSync(json, { level: 9 }))
+      .replaceAll('+', '-')
+      .replaceAll('/', '_')
+      .replaceAll('=', '')
+  );
 }
 
 /** @throws file/unreadable and what `unpackExperiment` throws */
@@ -180,7 +186,8 @@ export function decodeLink(link: string): Experiment {
       json += decoder.decode(chunk, { stream: !final });
     });
     const bytes = fromBase64(link.slice(prefix.length).replaceAll('-', '+').replaceAll('_', '/'));
-    for (let start = 0; start < bytes.length; start += 4096) inflate.push(bytes.subarray(start, start + 4096), start + 4096 >= bytes.length);
+    for (let start = 0; start < bytes.length; start += 4096)
+      inflate.push(bytes.subarray(start, start + 4096), start + 4096 >= bytes.length);
   } catch (cause) {
     if (cause instanceof TillerError) throw cause;
     throw unreadable('the link is cut short or damaged');

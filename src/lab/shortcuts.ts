@@ -23,7 +23,8 @@ interface Actions {
 }
 
 const typing = (target: EventTarget | null): boolean =>
-  target instanceof HTMLElement && (target.isContentEditable || target.matches('textarea, select, input:not([type=range], [type=checkbox], [type=radio])'));
+  target instanceof HTMLElement &&
+  (target.isContentEditable || target.matches('textarea, select, input:not([type=range], [type=checkbox], [type=radio])'));
 
 /** One listener for the whole page. Keys that are text stay text while someone types. */
 export function shortcuts(actions: Actions): (event: KeyboardEvent) => void {

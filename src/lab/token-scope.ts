@@ -3,8 +3,16 @@ import { compileSelector } from '../graph/selector.ts';
 
 /** The choices of "which tokens are steered", in words; `range` stands for every selector of the form { from, to }. */
 export const scopes = [
-  { key: 'generated', label: 'what is written', doc: 'The last prompt token and every generated token: the positions whose outputs are the new text. The first new token is steered too.' },
-  { key: 'answer', label: 'after the first word', doc: 'Generated tokens once they are fed back; the first new token comes from the prompt unsteered.' },
+  {
+    key: 'generated',
+    label: 'what is written',
+    doc: 'The last prompt token and every generated token: the positions whose outputs are the new text. The first new token is steered too.',
+  },
+  {
+    key: 'answer',
+    label: 'after the first word',
+    doc: 'Generated tokens once they are fed back; the first new token comes from the prompt unsteered.',
+  },
   { key: 'prompt', label: 'the prompt', doc: 'Every token of the prompt, and none of the generated ones.' },
   { key: 'last', label: 'last prompt token', doc: 'Only the last token of the prompt, once.' },
   { key: 'all', label: 'everything', doc: 'Every token, prompt and generated, the beginning-of-text token included.' },
@@ -24,7 +32,11 @@ export function scopeOf(selector: Selector): ScopeKey | null {
 }
 
 /** For each token of a text whether it is steered: what the page draws. */
-export function selected(selector: Selector, tokens: readonly { readonly id: number; readonly role: Role | null }[], promptLength: number): boolean[] {
+export function selected(
+  selector: Selector,
+  tokens: readonly { readonly id: number; readonly role: Role | null }[],
+  promptLength: number,
+): boolean[] {
   const compiled = compileSelector(selector);
   return tokens.map(({ id, role }, position) => compiled.selects({ position, promptLength, id, role }));
 }

@@ -8,7 +8,13 @@ import { addWeightedRows } from './direction-maths.ts';
 const blockRows = 256;
 
 /** Rows [from, to) of a tensor as f32. */
-async function readRows(weights: WeightSource, tensor: TensorRequirement, from: number, to: number, signal: AbortSignal): Promise<Float32Array> {
+async function readRows(
+  weights: WeightSource,
+  tensor: TensorRequirement,
+  from: number,
+  to: number,
+  signal: AbortSignal,
+): Promise<Float32Array> {
   const info = weights.tensors.get(tensor.name);
   const bytesPerValue = info?.dtype === 'F32' ? 4 : 2;
   const columns = tensor.shape.slice(1).reduce((a, b) => a * b, 1);
@@ -25,7 +31,12 @@ async function readRows(weights: WeightSource, tensor: TensorRequirement, from: 
  * `W_o[:, h]^T u`. What later layers and the norm's scale do to it is left out, and so are Gemma's norms after attention.
  * Streams W_o in blocks of rows, so no matrix is ever held whole. Gives layers x heads x headDim values.
  */
-export async function wordDirections(spec: ModelSpec, weights: WeightSource, ids: readonly number[], signal: AbortSignal): Promise<Float32Array> {
+export async function wordDirections(
+  spec: ModelSpec,
+  weights: WeightSource,
+  ids: readonly number[],
+  signal: AbortSignal,
+): Promise<Float32Array> {
   const layout = tensorLayout(spec);
   const find = (role: TensorRequirement['role'], layer = -1): TensorRequirement => {
     const tensor = layout.find((row) => row.role === role && row.layer === layer);

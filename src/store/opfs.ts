@@ -82,7 +82,7 @@ export class OpfsStore {
       const folders: StoredFolder[] = [];
       for await (const [key, handle] of (await this.#root()).entries()) {
         if (handle.kind !== 'directory') continue;
-        const stored = await this.#read(key, handle as FileSystemDirectoryHandle);
+        const stored = await this.#read(key, handle);
         if (stored) folders.push(stored);
       }
       return folders.sort((a, b) => a.key.localeCompare(b.key));
@@ -269,7 +269,7 @@ async function append(
     while (at < file.bytes) {
       stopIf(signal);
       const bytes = await source.read(file.name, at, Math.min(at + CHUNK, file.bytes), signal);
-      const written = handle.write(bytes as Uint8Array<ArrayBuffer>, { at });
+      const written = handle.write(bytes, { at });
       if (written !== bytes.length) throw new TillerError('store/unavailable', { problem: 'the disk is full' });
       handle.flush();
       at += written;

@@ -12,14 +12,21 @@ export function svgText(element: SVGSVGElement, title: string, ground: string): 
   for (const name of ['role', 'tabindex', 'class', 'aria-multiselectable']) copy.removeAttribute(name);
   for (const part of copy.querySelectorAll('*')) {
     for (const { name } of [...part.attributes]) {
-      if (name === 'role' || name === 'tabindex' || name === 'class' || name.startsWith('aria-') || name.startsWith('data-')) part.removeAttribute(name);
+      if (name === 'role' || name === 'tabindex' || name === 'class' || name.startsWith('aria-') || name.startsWith('data-'))
+        part.removeAttribute(name);
     }
   }
   const make = (name: string): SVGElement => document.createElementNS('http://www.w3.org/2000/svg', name);
   const heading = make('title');
   heading.textContent = title;
   const back = make('rect');
-  for (const [name, value] of Object.entries({ x: -margin, y: -margin, width: width + 2 * margin, height: height + 2 * margin, fill: ground })) {
+  for (const [name, value] of Object.entries({
+    x: -margin,
+    y: -margin,
+    width: width + 2 * margin,
+    height: height + 2 * margin,
+    fill: ground,
+  })) {
     back.setAttribute(name, String(value));
   }
   copy.prepend(heading, back);

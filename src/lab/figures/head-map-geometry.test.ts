@@ -9,7 +9,11 @@ describe('head map geometry', () => {
     fc.assert(
       fc.property(shapes, ([layers, heads, width]) => {
         const geometry = headMapGeometry(layers, heads, width);
-        for (const [layer, head] of [[0, 0], [layers - 1, heads - 1], [Math.floor(layers / 2), Math.floor(heads / 2)]]) {
+        for (const [layer, head] of [
+          [0, 0],
+          [layers - 1, heads - 1],
+          [Math.floor(layers / 2), Math.floor(heads / 2)],
+        ]) {
           const px = (geometry.x(head) ?? NaN) + geometry.x.bandwidth() / 2;
           const py = (geometry.y(layer) ?? NaN) + geometry.y.bandwidth() / 2;
           expect(headAt(geometry, layers, heads, px, py)).toEqual({ layer, head });

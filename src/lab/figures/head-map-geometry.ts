@@ -27,7 +27,9 @@ export function headMapGeometry(layers: number, heads: number, width: number): H
   const indices = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
   const gap = Math.min(cellWidth, cellHeight) > 20 ? 0.1 : 0.14;
   const band = (count: number, from: number, size: number): ScaleBand<number> =>
-    scaleBand<number>(indices(count), [from, from + size]).paddingInner(gap).paddingOuter(gap / 2);
+    scaleBand<number>(indices(count), [from, from + size])
+      .paddingInner(gap)
+      .paddingOuter(gap / 2);
   return {
     width: left + innerWidth,
     height: top + innerHeight,

@@ -126,7 +126,13 @@ class Lab {
       this.#change({ palette, graph: repaint(graph, palette, tokens) });
       return;
     }
-    const bare = setHeads(graph, shape, null, tokens, [...strengths.keys()].map((row) => change(shape, row, null)));
+    const bare = setHeads(
+      graph,
+      shape,
+      null,
+      tokens,
+      [...strengths.keys()].map((row) => change(shape, row, null)),
+    );
     const top = topHeads(palette, strengths.size || firstHeads).map((row) => change(shape, row, 1));
     this.#change({ palette, graph: setHeads(bare, shape, palette, tokens, top) });
   }

@@ -20,7 +20,10 @@ class Notices {
   fail(cause: unknown): void {
     const error = asError(cause);
     if (error.code === 'request/aborted') return;
-    this.list = [...this.list.filter((notice) => notice.error?.message !== error.message), { id: this.#next++, error, text: error.message }];
+    this.list = [
+      ...this.list.filter((notice) => notice.error?.message !== error.message),
+      { id: this.#next++, error, text: error.message },
+    ];
   }
 
   close(id: number): void {

@@ -62,7 +62,8 @@ class Opening {
       if (experiment.model.place.kind !== 'embedded' && !here) this.needsModel = experiment;
       run.soon(0);
       if (here) void this.refill();
-      else if (experiment.model.place.kind === 'embedded' && session.state.kind !== 'none' && session.state.kind !== 'loading') void this.loadModel();
+      else if (experiment.model.place.kind === 'embedded' && session.state.kind !== 'none' && session.state.kind !== 'loading')
+        void this.loadModel();
       return true;
     } catch (cause) {
       notices.fail(cause);
