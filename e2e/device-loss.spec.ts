@@ -9,7 +9,7 @@ test('a lost device is said, graph and text stay, and the run can be resumed', a
   const worker = await started;
   // The worker's devices, kept where the test can reach them: nothing in the product does this.
   await worker.evaluate(() => {
-    const make = GPUAdapter.prototype.requestDevice;
+    const make = Object.getOwnPropertyDescriptor(GPUAdapter.prototype, 'requestDevice')?.value as GPUAdapter['requestDevice'];
     const scope = self as typeof self & { devices: GPUDevice[] };
     scope.devices = [];
     GPUAdapter.prototype.requestDevice = async function (this: GPUAdapter, ...args) {

@@ -43,6 +43,7 @@ export async function finished(page: Page): Promise<void> {
   await expect(page.getByText('measuring how far each word moved')).toHaveCount(0, { timeout: 120_000 });
 }
 
-export const tokens = (page: Page, lane: number): Promise<string[]> => page.locator('article').nth(lane).getByRole('option').allTextContents();
+export const tokens = (page: Page, lane: number): Promise<string[]> =>
+  page.locator('article').nth(lane).getByRole('option').allTextContents();
 
 export const cell = (page: Page, layer: number, head: number) => page.locator(`[data-cell="${layer},${head}"]`);

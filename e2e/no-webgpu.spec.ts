@@ -48,7 +48,10 @@ test('a page that is not secure says that this is the reason', ({ baseURL }) =>
   inBrowser(['--host-resolver-rules=MAP lab.test 127.0.0.1'], async (page) => {
     // The preview server answers to localhost only, so requests for the other name are handed on to it.
     await page.context().route('http://lab.test/**', async (route) => {
-      const url = route.request().url().replace('http://lab.test/', baseURL ?? '');
+      const url = route
+        .request()
+        .url()
+        .replace('http://lab.test/', baseURL ?? '');
       await route.fulfill({ response: await route.fetch({ url }) });
     });
     await page.goto('http://lab.test/');
