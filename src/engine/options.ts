@@ -7,7 +7,7 @@ export interface LoadOptions {
   readonly quantization?: Quantization;
   /**
    * `f32` computes in f32 whatever the device can do; `f16` asks for f16 products and throws device/limits where there are none;
-   * `auto` takes f16 where shader-f16 exists and the weights are kept in 16 bits or fewer.
+   * `auto` takes f16 where a GPU has shader-f16 and the weights are kept in 16 bits or fewer; software adapters emulate it, slowly.
    * @default 'auto'
    */
   readonly precision?: 'auto' | 'f32' | 'f16';

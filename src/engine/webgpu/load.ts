@@ -45,7 +45,8 @@ const narrow = (formats: ReadonlySet<WeightFormat>): boolean => [...formats].eve
 
 /**
  * Which arithmetic runs. Weights stored in f32 or bf16 are computed in f32: rounding them to f16 would be a change of the
- * model that nobody asked for. Software adapters emulate f16 and take two to three times as long. Gemma's MLP activations pass f16's range, so its down_proj stays f32 on both paths.
+ * model that nobody asked for. Software adapters emulate f16 and take two to three times as long, so there it must be asked
+ * for. Gemma's MLP activations pass f16's range, so its down_proj stays f32 on both paths.
  */
 function choosePrecision(
   asked: 'auto' | 'f32' | 'f16',
@@ -197,7 +198,9 @@ export async function loadCore(spec: ModelSpec, source: WeightSource, host: WebG
       rope: ropeBuffers(memory, spec, maxContext),
       arithmetic: precision,
     };
-    const rowCost = weights.layers.flatMap((layer) => [layer.qkv, layer.o, layer.gateUp, layer.down]).reduce((sum, m) => sum + m.n * m.k, 0);
+    const rowCost = weights.layers
+      .flatMap((layer) => [layer.qkv, layer.o, layer.gateUp, layer.down])
+      .reduce((sum, m) => sum + m.n * m.k, 0);
     const rowsInTime = (tuning.rate * (CALL_MS / 1000)) / rowCost;
     const chunkRows = Math.max(MIN_CHUNK_ROWS, Math.min(MAX_CHUNK_ROWS, Math.floor(rowsInTime / 8) * 8));
     const info = describe(spec, source, open, {

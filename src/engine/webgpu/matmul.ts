@@ -161,7 +161,8 @@ export class Matmul {
 
   /** The parts of a matrix, cut where one dispatch over all of a part would take more than the budget. */
   private slices(matrix: Matrix, rows: number): { part: MatrixPart; skip: number; count: number }[] {
-    const most = Math.max(SLICE, Math.floor(this.budget / (rows * matrix.k * SLICE)) * SLICE);
+    const inBudget = Math.floor(this.budget / (rows * matrix.k * SLICE)) * SLICE;
+    const most = Math.max(SLICE, Math.min(inBudget, matrix.n));
     return matrix.parts.flatMap((part) =>
       Array.from({ length: Math.ceil(part.count / most) }, (_, i) => {
         const skip = i * most;

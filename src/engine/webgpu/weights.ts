@@ -12,7 +12,7 @@ const octetBytes: Readonly<Record<WeightFormat, number>> = { f32: 32, f16: 16, b
 const storedFormat: Readonly<Record<TensorDtype, WeightFormat>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
 const elementBytes: Readonly<Record<TensorDtype, number>> = { F32: 4, F16: 2, BF16: 2 };
 
-/** Rows [first, first + count) of a matrix: a tensor larger than a binding, or too slow for one dispatch, is split by rows. */
+/** Rows [first, first + count) of a matrix: a tensor larger than a binding is split by rows. */
 export interface MatrixPart {
   readonly weights: GPUBuffer;
   readonly scales: GPUBuffer | null;
@@ -103,8 +103,8 @@ export interface MatrixUpload {
   readonly interleave?: boolean;
   readonly format: WeightFormat;
   readonly bias: GPUBuffer;
-  /** Most multiply-adds of one dispatch over one row of the batch. */
-  readonly maxPartCost: number;
+  /** Most multiply-adds of a part over one row of the batch; a part never passes what one binding may hold. @default no limit */
+  readonly maxPartCost?: number;
 }
 
 const CHUNK_BYTES = 8 * 1048576;
@@ -126,7 +126,7 @@ export class WeightUploader {
     const n = tensors.reduce((sum, info) => sum + info.shape[0], 0);
     const groups = groupsOf(k);
     const rowBytes = groups * 4 * octetBytes[format];
-    const limit = Math.min(this.memory.bindingLimit / rowBytes, Math.max(1, upload.maxPartCost / k), n);
+    const limit = Math.min(this.memory.bindingLimit / rowBytes, Math.max(1, (upload.maxPartCost ?? Number.POSITIVE_INFINITY) / k), n);
     const partRows = limit >= n ? n : Math.max(64, Math.floor(limit / 64) * 64);
     const parts: MatrixPart[] = [];
     for (let first = 0; first < n; first += partRows) {
