@@ -18,11 +18,3 @@ export function writeStored(name: string, value: unknown): boolean {
     return false;
   }
 }
-
-export function removeStored(name: string): void {
-  try {
-    localStorage.removeItem(`tiller.${name}`);
-  } catch {
-    // Nothing was stored, so nothing is left.
-  }
-}
