@@ -7,7 +7,7 @@ import { EngineHost } from './engine-host.ts';
 import type { LoadRequest, RunRequest, StreamMessage } from './engine-protocol.ts';
 import { embedded } from './experiment.ts';
 import type { HostEnvironment, OpenModel } from './model-access.ts';
-import { expose, type Endpoint } from 'comlink';
+import { expose } from 'comlink';
 
 /** Letters as tokens: enough of a tokenizer for the host. */
 const letters = {

@@ -9,7 +9,7 @@ export const shortcutHelp: readonly { readonly keys: readonly string[]; readonly
   { keys: ['← ↑ → ↓'], does: 'Move over the heads, or over the tokens of a text' },
   { keys: ['Space'], does: 'Steer the head, row or column, or leave it alone' },
   { keys: ['Shift', '← ↑ → ↓'], does: 'Take every head from where you began to where you are' },
-  { keys: ['+', '−'], does: 'Strength of one head' },
+  { keys: ['+ or −'], does: 'Strength of one head' },
   { keys: ['?'], does: 'This help' },
 ];
 
