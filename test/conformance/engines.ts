@@ -69,14 +69,7 @@ const scopes = {
     },
   },
   swiftshader: {
-    f32: {
-      reason: 'SwiftShader is ten times slower than lavapipe',
-      goldens: ['llama_gqa_tied', 'gemma3'],
-      cases: ['iti_heads', 'gated_last_prompt', 'everything', 'zero_strength'],
-      prompts: 1,
-      invariants: ['llama_gqa_tied', 'sampling'],
-      trained: ['real_stories260K'],
-    },
+    f32: { ...onePrompt, reason: 'a slow software driver', invariants: ['llama_gqa_tied'], trained: ['real_stories260K'] },
     f16: { reason: 'half precision is emulated in software', goldens: [], cases: [], prompts: 0, invariants: [], trained: [] },
   },
 } satisfies Record<DeviceKind, Record<'f32' | 'f16', Scope | undefined>>;
