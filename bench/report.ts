@@ -1,8 +1,9 @@
 import type { DecodeResult } from './decode.ts';
 import type { BandwidthResult } from './bandwidth.ts';
 import type { ShapesFile } from './shapes-result.ts';
-import { number, type Row } from './measurement.ts';
+import { number, show, type Row } from './measurement.ts';
 import { measurements } from './measurements.ts';
+import { showRatio } from './steering.ts';
 import type { BenchModel, Measured, ResultFile } from './results.ts';
 
 const table = (head: Row, rows: readonly Row[]): string =>
@@ -90,20 +91,25 @@ function shapes(file: ShapesFile | null): string {
       'with 48 heads steered',
       'versions, day, load',
     ],
-    (file?.models ?? []).map((one) => [
-      `${one.name}, ${quantized[one.quantization]}`,
-      one.adapter,
-      mib(one.weightBytes),
-      mib(one.peakBytes),
-      mib(one.residentBytes),
-      mib(one.bindingLimit),
-      one.split.map(({ label, parts }) => `${label}: ${parts}`).join(', ') || 'none',
-      number(one.loadMs / 1000),
-      number(one.firstTokenMs / 1000),
-      number(one.stepMs / 1000),
-      one.steering ? `${one.steering.median.toFixed(3)} (${one.steering.low.toFixed(3)} to ${one.steering.high.toFixed(3)})` : '',
-      `tiller ${one.context.versions.tiller}, webgpu ${one.context.versions.webgpu}, Node ${one.context.versions.node}, ${one.context.date}, ${one.context.load.map((value) => value.toFixed(1)).join(' to ')}`,
-    ]),
+    (file?.models ?? []).map((one) => {
+      const steered = one.steering?.arms.find(({ name }) => name === '48 heads');
+      return [
+        `${one.name}, ${quantized[one.quantization]}`,
+        one.adapter,
+        mib(one.weightBytes),
+        mib(one.peakBytes),
+        mib(one.residentBytes),
+        mib(one.bindingLimit),
+        one.split.map(({ label, parts }) => `${label}: ${parts}`).join(', ') || 'none',
+        number(one.loadMs / 1000),
+        number(one.firstTokenMs / 1000),
+        number(one.stepMs / 1000),
+        steered
+          ? `${showRatio(steered.overhead)}; processor time ${showRatio(steered.processor)}; edits alone ${steered.alone ? show(steered.alone) : ''} ms`
+          : '',
+        `tiller ${one.context.versions.tiller}, webgpu ${one.context.versions.webgpu}, Node ${one.context.versions.node}, ${one.context.date}, ${one.context.load.map((value) => value.toFixed(1)).join(' to ')}`,
+      ];
+    }),
   );
 }
 

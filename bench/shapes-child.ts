@@ -1,6 +1,6 @@
 /** One model of shapes.ts on one device. Started by it. */
 import { loadavg } from 'node:os';
-import type { GenerateRequest, GenerateSummary } from '../src/engine/engine.ts';
+import type { GenerateSummary } from '../src/engine/engine.ts';
 import { generate } from '../src/engine/webgpu/generate.ts';
 import { loadCore } from '../src/engine/webgpu/load.ts';
 import type { Matrix } from '../src/engine/webgpu/weights.ts';
@@ -12,15 +12,14 @@ import { testDevices } from '../test/devices.ts';
 import { countingHost } from './gpu-bytes.ts';
 import { promptIds } from './measurement.ts';
 import type { ShapeResult } from './shapes-result.ts';
-import { interleave, ratios } from './spread.ts';
-import { headGraph } from './steering.ts';
+import { compareSteering, showRatio } from './steering.ts';
 import { versions } from './versions.ts';
 
 export interface ShapeTask {
   readonly name: string;
   readonly folder: string;
   readonly quantization: Quantization;
-  readonly steeringRounds: number;
+  readonly steeringSeconds: number;
 }
 
 async function measure(task: ShapeTask): Promise<ShapeResult> {
@@ -48,51 +47,29 @@ async function measure(task: ShapeTask): Promise<ShapeResult> {
 
   const prompt = promptIds(core.spec.vocab, 8, 0, core.spec.bosId);
   const tokens: number[] = [];
-  const finish = async (
-    request: Partial<GenerateRequest>,
-    keep = false,
-  ): Promise<{ summary: GenerateSummary; cpu: number; first: number }> => {
+  const finish = async (maxTokens: number, keep = false): Promise<{ summary: GenerateSummary; first: number }> => {
     const begin = performance.now();
-    const run = generate(core, { prompt, lanes: [{}], maxTokens: 2, stop: [], ...request });
-    let cpu = process.cpuUsage();
+    const run = generate(core, { prompt, lanes: [{}], maxTokens, stop: [] });
     let first = 0;
     for (;;) {
       const next = await run.next();
-      if (next.done) {
-        const used = process.cpuUsage(cpu);
-        return { summary: next.value, cpu: (used.user + used.system) / 1000, first };
-      }
-      if (first === 0) {
-        first = performance.now() - begin;
-        cpu = process.cpuUsage();
-      }
+      if (next.done) return { summary: next.value, first };
+      first ||= performance.now() - begin;
       const step = next.value.lanes[0];
       if (keep && step) tokens.push(step.token);
     }
   };
-  const two = await finish({ maxTokens: 2 }, true);
+  const two = await finish(2, true);
   say(`first token after ${(two.first / 1000).toFixed(2)} s, tokens ${tokens.join(' ')}`);
-  const four = await finish({ maxTokens: 4 });
-  const again = await finish({ maxTokens: 2 });
+  const four = await finish(4);
+  const again = await finish(2);
   const dispatches = (four.summary.timing.dispatches - again.summary.timing.dispatches) / 2;
   const submits = (four.summary.timing.submits - again.summary.timing.submits) / 2;
   const stepMs = four.summary.timing.decodeMs / four.summary.timing.decodedTokens;
   say(`${(stepMs / 1000).toFixed(2)} s a token, ${dispatches} dispatches, ${submits} submits`);
 
-  let steering: ShapeResult['steering'] = null;
-  let steeringProcessor: ShapeResult['steering'] = null;
-  if (task.steeringRounds > 0) {
-    const graph = headGraph(core.info, 48);
-    const arm = (request: Partial<GenerateRequest>) => async () => {
-      const { summary, cpu } = await finish({ maxTokens: 4, ...request });
-      return { wall: summary.timing.decodeMs, cpu };
-    };
-    const samples = await interleave({ none: arm({}), many: arm({ graph, lanes: [{ strengths: { '*': 1 } }] }) }, task.steeringRounds);
-    const of = (name: 'none' | 'many', key: 'wall' | 'cpu'): number[] => samples[name].map((sample) => sample[key]);
-    steering = ratios(of('many', 'wall'), of('none', 'wall'));
-    steeringProcessor = ratios(of('many', 'cpu'), of('none', 'cpu'));
-    say(`48 heads: ${JSON.stringify(steering)}, processor ${JSON.stringify(steeringProcessor)}`);
-  }
+  const steering = task.steeringSeconds > 0 ? await compareSteering(core, 1, task.steeringSeconds, [48]) : null;
+  for (const arm of steering?.arms ?? []) say(`${arm.name}: ${showRatio(arm.overhead)}, processor time ${showRatio(arm.processor)}`);
 
   const { weights } = core.model;
   const matrices: [string, Matrix][] = [
@@ -105,7 +82,7 @@ async function measure(task: ShapeTask): Promise<ShapeResult> {
     quantization: task.quantization,
     adapter: core.info.adapter.name,
     parameters: parameterCount(files.spec),
-    context: { date: new Date().toISOString().slice(0, 10), versions, load: [before, loadavg()[0]], rounds: task.steeringRounds },
+    context: { date: new Date().toISOString().slice(0, 10), versions, load: [before, loadavg()[0]], rounds: 1 },
     bindingLimit: core.memory.bindingLimit,
     weightBytes: core.info.memory.weights,
     peakBytes: bytes.peak,
@@ -122,7 +99,6 @@ async function measure(task: ShapeTask): Promise<ShapeResult> {
     tokens,
     kernels: core.info.kernels,
     steering,
-    steeringProcessor,
   };
   core.health.close();
   core.device.destroy();

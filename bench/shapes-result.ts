@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { Quantization } from '../src/model/weights.ts';
 import type { Context } from './results.ts';
-import type { Spread } from './spread.ts';
+import type { SteeringResult } from './steering.ts';
 
 /** What loading the exact shape of a model, with random weights, took. */
 export interface ShapeResult {
@@ -26,9 +26,8 @@ export interface ShapeResult {
   readonly submits: number;
   readonly tokens: readonly number[];
   readonly kernels: readonly string[];
-  /** Time of a token with 48 heads steered against none, side by side. */
-  readonly steering: Spread | null;
-  readonly steeringProcessor: Spread | null;
+  /** Null where it was not asked for. */
+  readonly steering: SteeringResult | null;
 }
 
 export interface ShapesFile {

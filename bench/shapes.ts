@@ -1,5 +1,5 @@
 /**
- * `npx tsx bench/shapes.ts [llama-3.2-1b] [gemma-3-1b] [--device lavapipe] [--quantize q4] [--steering ROUNDS]`: loads the exact shapes of
+ * `npx tsx bench/shapes.ts [llama-3.2-1b] [gemma-3-1b] [--device lavapipe] [--quantize q4] [--steering SECONDS]`: loads the exact shapes of
  * known models with random weights and makes a few tokens, one process a model. Proves limits, splitting and tails on a
  * software driver, and says what memory they take. Weights are made once, under .cache/shapes.
  */
@@ -30,7 +30,7 @@ for (const name of positionals.length > 0 ? positionals : ['llama-3.2-1b', 'gemm
     console.error(`${name}: making random weights in ${folder}`);
     await writeRandomModel(name, folder);
   }
-  const task: ShapeTask = { name, folder, quantization, steeringRounds: Number(values.steering) };
+  const task: ShapeTask = { name, folder, quantization, steeringSeconds: Number(values.steering) };
   const { result, problem } = await inDeviceProcess<ShapeTask, { result: ShapeResult | null; problem: string | null }>(
     'shapes-child.ts',
     device,
