@@ -9,20 +9,8 @@ import { ATTENTION_SPAN, forwardDispatches, type ForwardModel, type Taps } from 
 import { MATVEC_ROWS } from './matmul.ts';
 import type { Memory } from './memory.ts';
 import type { Recorded, Recorder } from './recorder.ts';
+import { rowTable, type CallRow } from './row-table.ts';
 import type { Activations, Scratch } from './scratch.ts';
-
-/** Flags of the row table's fourth word, beside the lane (low half) and the ring step (bits 16 to 23). */
-export const UNCOUNTED_BIT = 0x20000000;
-export const LAST_PROMPT_BIT = 0x40000000;
-
-/** One row of a call: a token of a sequence in a slot of the cache. */
-export interface CallRow {
-  readonly token: number;
-  readonly slot: number;
-  readonly position: number;
-  /** Row of the strength table, with the flag bits. */
-  readonly flags: number;
-}
 
 export interface CallOptions {
   readonly taps: Taps | null;
@@ -82,11 +70,9 @@ export class Core {
   async prepare(rows: readonly CallRow[], options: CallOptions): Promise<PreparedCall> {
     const activations = this.scratch.ensure(rows.length);
     const logits = options.logits ? this.scratch.logits(rows.length) : null;
-    const table = new Uint32Array(rows.length * 4);
-    rows.forEach((row, index) => table.set([row.token, row.slot, row.position, row.flags >>> 0], index * 4));
     const { spans, spanRows } = spansOf(rows, this.model.software ? 1 : ATTENTION_SPAN);
     const { queue } = this.device;
-    queue.writeBuffer(activations.table, 0, table);
+    queue.writeBuffer(activations.table, 0, rowTable(rows));
     queue.writeBuffer(activations.spans, 0, spans);
     queue.writeBuffer(this.model.call, 0, new Uint32Array([rows.length, spans.length / 2, 0, 0]));
     const list = await this.recorder.compile(
