@@ -91,7 +91,7 @@ export const kernels: Measurement<KernelsResult> = {
             );
             const arms: Record<string, () => Promise<number>> = {};
             for (const form of tiled ? (['rows'] as const) : available) {
-              const [dispatch] = new Matmul(params, { few: form, many: form }, software).dispatches(
+              const [dispatch] = new Matmul(params, { few: form, many: form, tiled: true }, software).dispatches(
                 matrix,
                 rows,
                 { call, x, out, outStride: size },

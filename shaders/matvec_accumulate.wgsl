@@ -1,4 +1,4 @@
-  // Sums over groups start, start + step, ... of NR weight rows from row `base`, for M rows of x.
+  // Sums over groups start, start + step, ... of NR weight rows from row `base`, for M rows of x from row `first_row`.
 //#for i NR
 //#for m M
   var acc_$(i)_$(m) = 0.0;
@@ -17,8 +17,8 @@
 //#end
     for (var o = g * 4u; o < g * 4u + group_octets; o += 1u) {
 //#for m M
-      let lo_$(m) = vec4<F>(x[$(m)u * p.x_quads + o * 2u]);
-      let hi_$(m) = vec4<F>(x[$(m)u * p.x_quads + o * 2u + 1u]);
+      let lo_$(m) = vec4<F>(x[(first_row + $(m)u) * p.x_quads + o * 2u]);
+      let hi_$(m) = vec4<F>(x[(first_row + $(m)u) * p.x_quads + o * 2u + 1u]);
 //#end
 //#for i NR
       let w_$(i) = octet(row_$(i) + o);

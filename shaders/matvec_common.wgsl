@@ -1,5 +1,5 @@
 // Shared by the three matrix-vector kernels (matvec_rows, matvec_subgroup, matvec_tree): out[m, n] = x[m, :] . w[n, :] for
-// M rows m of the batch at once, each weight being read once for all of them.
+// M rows m of the batch at once, each weight being read once for all of them; more rows are blocks of M along z.
 //   x        f32 [rows, 4 * x_quads], zero beyond the real K
 //   weights  [n, 8 * octets], see weights_*.wgsl; this dispatch covers `count` rows, whose outputs start at column `first`
 //   out      f32 [rows, out_stride]

@@ -8,6 +8,7 @@
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+  let first_row = group.z * M;
   let base = ((group.y * p.grid_x + group.x) * WG + local) * NR;
   if (base < p.count) {
     let start = 0u;

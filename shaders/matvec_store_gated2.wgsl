@@ -1,3 +1,3 @@
 //#for m M
-    store_gated($(m)u, base, acc_0_$(m), acc_1_$(m));
+    store_gated(first_row + $(m)u, base, acc_0_$(m), acc_1_$(m));
 //#end

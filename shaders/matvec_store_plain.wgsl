@@ -1,5 +1,5 @@
 //#for i NR
 //#for m M
-    store($(m)u, base + $(i)u, acc_$(i)_$(m));
+    store(first_row + $(m)u, base + $(i)u, acc_$(i)_$(m));
 //#end
 //#end

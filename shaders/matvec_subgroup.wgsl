@@ -15,6 +15,7 @@ fn main(
   @builtin(subgroup_invocation_id) lane: u32,
   @builtin(subgroup_size) size: u32,
 ) {
+  let first_row = group.z * M;
   let first = (group.y * p.grid_x + group.x) * ROWS;
   let stride = (WG / size) * NR;
   for (var offset = (local / size) * NR; offset < ROWS; offset += stride) {

@@ -9,6 +9,7 @@ var<workgroup> partial: array<f32, TOTAL>; // WG * NR * M
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+  let first_row = group.z * M;
   let base = (group.y * p.grid_x + group.x) * NR;
   let start = local;
   let step = WG;

@@ -78,6 +78,9 @@ interface Product {
   readonly rows: number;
   readonly arithmetic: Arithmetic;
   readonly activation?: 'silu' | 'gelu_tanh';
+  /** @default true */
+  readonly tiled?: boolean;
+  readonly budget?: number;
 }
 
 /** x . w^T + bias on the device: `rows` rows of `width` outputs, and what lies after them. */
@@ -91,7 +94,12 @@ async function product(bench: KernelBench, memory: Memory, matrix: Matrix, x: re
     out: bench.storage(new Float32Array(room * stride).fill(untouched)),
     outStride: stride,
   };
-  const products = new Matmul(new Params(memory), { few: what.form, many: what.form }, bench.software);
+  const products = new Matmul(
+    new Params(memory),
+    { few: what.form, many: what.form, tiled: what.tiled ?? true },
+    bench.software,
+    what.budget,
+  );
   await bench.run(products.dispatches(matrix, what.rows, buffers, what.arithmetic, what.activation ?? null));
   const all = await bench.readF32(buffers.out);
   const rows = Array.from({ length: what.rows }, (_, r) => all.slice(r * stride, r * stride + width));
@@ -166,6 +174,30 @@ describeKernels('matrix products', await testDevices(), (bench) => {
       format,
       arithmetics(format).flatMap((arithmetic) => numbers.map((rows) => ({ form: 'rows' as const, rows, arithmetic }))),
     );
+  });
+
+  it('of many rows agree with plain loops in blocks of few', async () => {
+    await check(
+      'q4',
+      forms().flatMap((form) =>
+        (form === 'rows' ? [6, 21] : [9]).map((rows) => ({ form, rows, arithmetic: 'f32' as const, tiled: false })),
+      ),
+    );
+  });
+
+  it('cut to keep within a budget give the same bits', async () => {
+    const memory = new Memory(bench().device);
+    const [n, k] = [517, 96];
+    for (const format of ['f32', 'q4', 'q8'] as const) {
+      const matrix = await upload(memory, format, [normals(1, n * k)], n, k, { bias: normals(2, n) });
+      for (const rows of [1, 13]) {
+        const x = Array.from({ length: rows }, (_, r) => normals(30 + r, k));
+        const what = { form: 'rows', rows, arithmetic: 'f32' } as const;
+        const whole = flat(await product(bench(), memory, matrix, x, n, what));
+        expect(flat(await product(bench(), memory, matrix, x, n, { ...what, budget: rows * k * 130 }))).toEqual(whole);
+      }
+    }
+    memory.freeAll();
   });
 
   it('make gate and up in turn and multiply them', async () => {

@@ -7,9 +7,9 @@ import { matrixBytes, type Matrix, type MatrixPart, type WeightFormat } from './
 /** Forms of the matrix-vector product; which one is fastest differs by an order of magnitude between adapters (tune.ts). */
 export type MatvecForm = 'rows' | 'subgroup' | 'tree';
 
-/** Most rows of the batch that go through the matrix-vector kernels; more take the tiled product. */
+/** Most rows of the batch that have a matrix-vector kernel of their own; more take the tiled product, or several blocks of rows. */
 export const MATVEC_ROWS = 8;
-/** The same on software adapters, whose drivers compile the kernel for eight rows for seconds. */
+/** The same on software adapters, whose drivers compile the kernel for eight rows for seconds, and run it no faster than two of four. */
 const SOFTWARE_MATVEC_ROWS = 4;
 /** Numbers of rows that have a kernel of their own; others use the next larger one. */
 export const matvecSizes = [1, 2, 4, 8] as const;
@@ -24,6 +24,12 @@ export type Arithmetic = 'f16' | 'f32';
 export interface MatmulChoice {
   readonly few: MatvecForm;
   readonly many: MatvecForm;
+  /**
+   * Whether the tiled product takes what is more than the matrix-vector kernels have rows for. It shares what it reads through
+   * workgroup memory, which pays on GPUs; on software adapters blocks of four rows in the matrix-vector kernel are two to four times as
+   * fast (docs/benchmarks.md).
+   */
+  readonly tiled: boolean;
 }
 
 const weightsFile = (format: WeightFormat, arithmetic: Arithmetic): string =>
@@ -99,7 +105,9 @@ export class Matmul {
     private readonly budget = Number.POSITIVE_INFINITY,
   ) {}
 
+  /** Most rows that go through the matrix-vector kernels. */
   get matvecRows(): number {
+    if (!this.choice.tiled) return Number.POSITIVE_INFINITY;
     return this.software ? SOFTWARE_MATVEC_ROWS : MATVEC_ROWS;
   }
 
@@ -107,7 +115,7 @@ export class Matmul {
   variants(
     kinds: readonly { format: WeightFormat; arithmetic: Arithmetic; activation: ModelSpec['activation'] | null }[],
   ): KernelVariant[] {
-    const sizes = this.software ? ([1, 2] as const) : matvecSizes;
+    const sizes = this.software ? matvecSizes.filter((m) => m <= SOFTWARE_MATVEC_ROWS) : matvecSizes;
     const tiles = this.software ? [] : [16, 64];
     return kinds.flatMap(({ format, arithmetic, activation }) => [
       ...sizes.map((m) => matvecVariant(this.form(m), format, arithmetic, m, activation, this.software).variant),
@@ -127,7 +135,7 @@ export class Matmul {
     activation: ModelSpec['activation'] | null = null,
   ): Dispatch[] {
     const few = rows <= this.matvecRows;
-    const size = matvecSizes.find((m) => m >= rows) ?? 8;
+    const size = matvecSizes.find((m) => m >= rows || m === (this.software ? SOFTWARE_MATVEC_ROWS : MATVEC_ROWS)) ?? MATVEC_ROWS;
     return this.slices(matrix, rows).map(({ part, skip, count }) => {
       const first = part.first + skip;
       let variant: KernelVariant;
@@ -135,7 +143,8 @@ export class Matmul {
       if (few) {
         const shape = matvecVariant(this.form(size), matrix.format, arithmetic, size, activation, this.software);
         variant = shape.variant;
-        workgroups = grid(Math.ceil(count / shape.covers));
+        const [across, down] = grid(Math.ceil(count / shape.covers));
+        workgroups = [across, down, Math.ceil(rows / size)];
       } else {
         const shape = matmulVariant(matrix.format, arithmetic, rows, this.software);
         variant = shape.variant;

@@ -49,7 +49,7 @@ export function activationBytes(spec: ModelSpec): number {
 }
 
 /**
- * Working memory, grown to the largest call so far. Matrix-vector kernels read up to MATVEC_ROWS rows of their input
+ * Working memory, grown to the largest call so far. Matrix-vector kernels read whole blocks of rows of their input, up to MATVEC_ROWS,
  * whatever the call has, so there are never fewer.
  */
 export class Scratch {

@@ -33,7 +33,7 @@ export interface TuneOptions {
 const SIZE = 1024;
 const REPEATS = 3;
 /** Bump when kernels change, so that remembered choices are measured again. */
-const VERSION = 1;
+const VERSION = 2;
 
 /**
  * Forms worth timing. On software adapters reductions between invocations always lose, by two to five times in every
@@ -78,7 +78,7 @@ export async function tune(options: TuneOptions): Promise<Tuning> {
     );
 
     const time = async (form: MatvecForm, rows: 1 | 4): Promise<number> => {
-      const matmul = new Matmul(params, { few: form, many: form }, options.software);
+      const matmul = new Matmul(params, { few: form, many: form, tiled: true }, options.software);
       device.queue.writeBuffer(call, 0, new Uint32Array([rows, 0, 0, 0]));
       const one = recorder.record(matmul.dispatches(matrix, rows, { call, x, out, outStride: SIZE }, options.arithmetic));
       let best = Number.POSITIVE_INFINITY;
@@ -106,7 +106,7 @@ export async function tune(options: TuneOptions): Promise<Tuning> {
     const few = await pick(1);
     const many = forms.length > 1 ? await pick(4) : { form: few.form, line: `4 rows: ${few.form}` };
     const tuning: Tuning = {
-      choice: { few: few.form, many: many.form },
+      choice: { few: few.form, many: many.form, tiled: !options.software },
       rate: (SIZE * SIZE) / (few.ms / 1000),
       lines: [few.line, many.line],
     };
@@ -124,9 +124,16 @@ function parseTuning(text: string | null): Tuning | null {
   if (text === null) return null;
   try {
     const value = JSON.parse(text) as Partial<Tuning> | null;
-    const { few, many } = value?.choice ?? {};
-    if (isForm(few) && isForm(many) && typeof value?.rate === 'number' && value.rate > 0 && Array.isArray(value.lines)) {
-      return { choice: { few, many }, rate: value.rate, lines: value.lines.map(String) };
+    const { few, many, tiled } = value?.choice ?? {};
+    if (
+      isForm(few) &&
+      isForm(many) &&
+      typeof tiled === 'boolean' &&
+      typeof value?.rate === 'number' &&
+      value.rate > 0 &&
+      Array.isArray(value.lines)
+    ) {
+      return { choice: { few, many, tiled }, rate: value.rate, lines: value.lines.map(String) };
     }
   } catch {
     // Damaged: measured again.
