@@ -14,9 +14,9 @@ export function inDeviceProcess<Task extends object, Report>(script: string, dev
     let report: Report | null = null;
     child.once('message', (message) => (report = message as Report));
     child.once('error', reject);
-    child.once('exit', (status) => {
+    child.once('exit', (status, signal) => {
       if (report !== null) resolve(report);
-      else reject(new Error(`the process of ${device} ended with ${status} and no result`));
+      else reject(new Error(`the process of ${device} ended with ${signal ?? status} and no result`));
     });
     child.send(task);
   });
