@@ -227,9 +227,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if (local == 0u && (flags & 0x20000000u) == 0u) {
       atomicAdd(&state[lane * p.edits + op.column], 1u);
     }
-    // The next operation may span more columns than this invocation wrote. Most segments have one only.
-    if (index + 1u < end) {
-      storageBarrier();
-    }
+    // The next operation may span more columns than this invocation wrote.
+    storageBarrier();
   }
 }
