@@ -27,7 +27,7 @@ export interface AdapterInfo {
 }
 
 export interface ModelInfo extends ModelShape {
-  readonly engine: 'webgpu' | 'reference';
+  readonly engine: 'webgpu' | 'onnx' | 'reference';
   readonly vocab: number;
   readonly maxPositions: number;
   readonly points: readonly { readonly point: PointName; readonly width: number }[];
@@ -114,9 +114,18 @@ export interface SequenceInput {
 export interface ScoreRequest {
   readonly sequences: readonly SequenceInput[];
   readonly graph?: BoundGraph | null;
-  /** Factor on every strength of the graph. @default 1 */
+  /** Factor on every strength of the graph: one edited condition. @default 1 */
   readonly factor?: number;
-  /** Also give the n most likely tokens at every position, before and after. @default 0 */
+  /**
+   * Several edited conditions in one run, as lanes are given to `generate`; instead of `factor`. Conditions share every position that no
+   * edit of theirs has reached, and sequences share their common beginnings. At most 4,096; they need not fit `limits.maxLanes` at once.
+   */
+  readonly lanes?: readonly Lane[];
+  /** `answer`: only tokens from promptLength on are scored, and logits are computed only where they are needed. @default 'all' */
+  readonly positions?: 'all' | 'answer';
+  /** Whether KL(unedited || edited) is wanted; it costs a second look at every distribution. @default true */
+  readonly kl?: boolean;
+  /** Also give the n most likely tokens at every scored position, before and after. @default 0 */
   readonly top?: number;
   /** Also give logits (T x vocab) of the edited run, or of the unedited one when there is no graph. @default false */
   readonly logits?: boolean;
@@ -129,24 +138,49 @@ export interface TopToken {
   readonly logprob: number;
 }
 
-export interface SequenceScore {
-  /** T-1 values: [t] is log p(token t+1 | tokens 0..t), unedited. */
+/** One edited condition of a sequence. */
+export interface LaneScore {
+  /** As SequenceScore.logprobs, under the graph with this lane's strengths. */
   readonly logprobs: Float32Array;
-  /** The same under the graph; null without one. */
+  /** KL(unedited || edited) of each of these distributions; null where `kl: false`. */
+  readonly kl: Float32Array | null;
+  /** Edits applied by node id. */
+  readonly edits: Readonly<Record<string, number>>;
+}
+
+export interface SequenceScore {
+  /** Position of the first scored token: 1, or promptLength with `positions: 'answer'`. */
+  readonly from: number;
+  /** T - from values: [i] is log p(token from+i | tokens before it), unedited. */
+  readonly logprobs: Float32Array;
+  /** By lane of the request; one with `factor`, none without a graph. */
+  readonly lanes: readonly LaneScore[];
+  /** The first lane's `logprobs`; null without a graph. */
   readonly edited: Float32Array | null;
-  /** T-1 values: KL(unedited || edited) of that distribution; null without a graph. */
+  /** The first lane's `kl`; null without a graph. */
   readonly kl: Float32Array | null;
   /** T entries each, where asked for. */
   readonly top: { readonly unedited: readonly (readonly TopToken[])[]; readonly edited: readonly (readonly TopToken[])[] | null } | null;
   readonly logits: Float32Array | null;
+  /** The first lane's `edits`. */
   readonly edits: Readonly<Record<string, number>>;
+}
+
+/** How much of the work was done once for several: what sharing saved. */
+export interface SharedWork {
+  /** Positions of all sequences under all conditions, the unedited one included. */
+  readonly positions: number;
+  /** Positions that were computed. */
+  readonly computed: number;
 }
 
 export interface Scores {
   readonly sequences: readonly SequenceScore[];
   readonly unmatched: readonly string[];
+  readonly work: SharedWork;
 }
 
+/** Sequences share their common beginnings; layers above the deepest one asked for are not run, nor positions after the last one kept. */
 export interface CaptureRequest {
   readonly sequences: readonly SequenceInput[];
   /** `layers` absent: all of them. */
@@ -176,6 +210,7 @@ export interface Capture {
   readonly arrays: readonly CaptureArray[];
   readonly edits: readonly Readonly<Record<string, number>>[];
   readonly unmatched: readonly string[];
+  readonly work: SharedWork;
 }
 
 /** How loading reports itself: one line at a time, with a fraction where one is known. */
