@@ -1,0 +1,51 @@
+import type { TokenRule } from '../examples/reading.ts';
+import type { Settings } from '../methods/method.ts';
+
+/** Everything a fit is made of besides the model and the examples, as data: command line and page make the same one. */
+export interface Recipe {
+  /** Name of a row of the methods table. */
+  readonly method: string;
+  /** What differs from the method's defaults. */
+  readonly settings: Settings;
+  /** Whether examples are put into the model's chat template. @default 'none' */
+  readonly template: 'none' | 'chat';
+  readonly token: TokenRule;
+  readonly split: SplitChoice;
+  /** Seeds split, ties, random directions, bootstraps; 0 to 2^32 - 1. */
+  readonly seed: number;
+  /** Null: the direction is fitted and nothing is measured. */
+  readonly sweep: SweepChoice | null;
+  /** Rows of examples used at most, taken by seed; null for all. */
+  readonly limit: number | null;
+}
+
+export type SplitChoice =
+  | { readonly kind: 'fractions'; readonly validation: number; readonly test: number }
+  /** ITI's: contiguous halves by question, one of them the test half; validation is a fifth of the other. */
+  | { readonly kind: 'halves'; readonly testHalf: 0 | 1 };
+
+export interface SweepChoice {
+  /** Factors on the method's own dose; 0 (unedited) is always measured. */
+  readonly strengths: readonly number[];
+  /** Numbers of places, the best first; empty for the method's own number. */
+  readonly counts: readonly number[];
+  /** Row of the effects table, or `auto` for the one that suits the examples. */
+  readonly effect: string;
+  /** Neutral texts that damage is measured on. */
+  readonly neutral: 'general' | 'stories' | { readonly texts: readonly string[] };
+  /** Nats a token of KL that a recommended point may cost. */
+  readonly klBudget: number;
+  /** Whether to measure controls beside the chosen point: random direction, shuffled places, flipped sign. */
+  readonly controls: boolean;
+}
+
+export const defaultRecipe: Recipe = {
+  method: 'iti',
+  settings: {},
+  template: 'none',
+  token: 'last',
+  split: { kind: 'fractions', validation: 0.2, test: 0.2 },
+  seed: 0,
+  sweep: { strengths: [0.25, 0.5, 1, 1.5, 2, 3], counts: [], effect: 'auto', neutral: 'general', klBudget: 0.1, controls: true },
+  limit: null,
+};
