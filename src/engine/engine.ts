@@ -119,9 +119,13 @@ export interface ScoreRequest {
   /**
    * Several edited conditions in one run, as lanes are given to `generate`; instead of `factor`. Conditions share every position that no
    * edit of theirs has reached, and sequences share their common beginnings. At most 4,096; they need not fit `limits.maxLanes` at once.
+   * A source (`from.lane`) counts the unedited condition, named `as is`, as lane 0 and the first of these as lane 1.
    */
   readonly lanes?: readonly Lane[];
-  /** `answer`: only tokens from promptLength on are scored, and logits are computed only where they are needed. @default 'all' */
+  /**
+   * `answer`: only tokens from promptLength on, which then must be given, are scored, and logits are computed only where they are needed.
+   * @default 'all'
+   */
   readonly positions?: 'all' | 'answer';
   /** Whether KL(unedited || edited) is wanted; it costs a second look at every distribution. @default true */
   readonly kl?: boolean;
@@ -159,7 +163,7 @@ export interface SequenceScore {
   readonly edited: Float32Array | null;
   /** The first lane's `kl`; null without a graph. */
   readonly kl: Float32Array | null;
-  /** T entries each, where asked for. */
+  /** T entries each, where asked for; of the first lane. With `positions: 'answer'` they are empty before the last prompt token. */
   readonly top: { readonly unedited: readonly (readonly TopToken[])[]; readonly edited: readonly (readonly TopToken[])[] | null } | null;
   readonly logits: Float32Array | null;
   /** The first lane's `edits`. */

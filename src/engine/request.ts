@@ -4,7 +4,7 @@ import type { BoundGraph, Lane, Role } from '../graph/document.ts';
 import type { Plan } from '../graph/plan.ts';
 import { pointRow, type ModelShape, type PointName } from '../graph/points.ts';
 import { refusalError } from '../graph/refuse.ts';
-import type { CaptureRequest, GenerateRequest, ModelInfo, SequenceInput } from './engine.ts';
+import type { CaptureRequest, GenerateRequest, ModelInfo, ScoreRequest, SequenceInput } from './engine.ts';
 
 /** What requests mean, the same in every engine: defaults filled in and every argument checked before any work is done. */
 
@@ -116,6 +116,63 @@ export function normalizeSequences(sequences: readonly SequenceInput[], model: R
     const promptLength = integer(sequence.promptLength ?? ids.length, `promptLength of sequence ${index}`, 1, ids.length);
     return { ids: [...ids], promptLength, roles: checkRoles(sequence.roles, ids.length, `sequence ${index}`) };
   });
+}
+
+/** Most edited conditions of one scoring request. */
+export const MAX_SCORE_LANES = 4096;
+
+/** A scoring request with its defaults. */
+export interface NormalScore {
+  readonly sequences: readonly NormalSequence[];
+  readonly graph: BoundGraph | null;
+  /** Lanes of the plan: the unedited one first, then the edited conditions; none of these without a graph. */
+  readonly lanes: readonly Lane[];
+  /** By sequence, position of the first scored token. */
+  readonly from: readonly number[];
+  /** By sequence, the rows [first, end) whose logits are looked at; a token is scored by the row before it. */
+  readonly looked: readonly { readonly first: number; readonly end: number }[];
+  /** False without a graph. */
+  readonly kl: boolean;
+  readonly top: number;
+  readonly logits: boolean;
+}
+
+/**
+ * Throws request/invalid or request/context.
+ * @param mostTop most tokens that `top` may ask for
+ */
+export function normalizeScore(request: ScoreRequest, model: RequestLimits, mostTop: number): NormalScore {
+  const sequences = normalizeSequences(request.sequences, model);
+  const graph = request.graph ?? null;
+  const { positions = 'all', logits = false } = request;
+  if (positions !== 'all' && positions !== 'answer') invalid(`positions must be "all" or "answer", got "${String(positions)}"`);
+  if (positions === 'answer') {
+    const without = request.sequences.findIndex((sequence) => sequence.promptLength === undefined);
+    if (without >= 0) invalid(`sequence ${without} has no promptLength, so its answer is nowhere; positions "answer" needs it`);
+  }
+  const top = integer(request.top ?? 0, 'top', 0, mostTop);
+  const from = sequences.map((sequence) => (positions === 'answer' ? sequence.promptLength : 1));
+  const looked = sequences.map(({ ids }, index) => {
+    // Logits are given for every row; the row of the last token scores nothing, but has a next token to tell of.
+    if (logits) return { first: 0, end: ids.length };
+    return { first: from[index] - 1, end: top > 0 ? ids.length : ids.length - 1 };
+  });
+  return { sequences, graph, lanes: scoreLanes(request, graph), from, looked, kl: graph !== null && (request.kl ?? true), top, logits };
+}
+
+/** An unedited lane first, then those asked for. Sources (`from.lane`) see them by these numbers. */
+function scoreLanes(request: ScoreRequest, graph: BoundGraph | null): readonly Lane[] {
+  const { lanes, factor } = request;
+  if (lanes === undefined) return graph ? factorLanes(factor ?? 1) : [{ name: 'as is' }];
+  if (factor !== undefined) invalid('factor and lanes are both given; a lane has factors of its own');
+  if (graph === null) invalid('lanes are given without a graph');
+  const edited = normalizeLanes(lanes, 0, MAX_SCORE_LANES).map((lane, index) => ({
+    name: lanes[index].name ?? `lane ${index + 1}`,
+    strengths: lane.strengths,
+  }));
+  // A lane that the caller calls so keeps its name, so that a source finds one of them only.
+  const taken = edited.some((lane) => lane.name === 'as is');
+  return [{ name: taken ? 'unedited' : 'as is' }, ...edited];
 }
 
 /** The graph compiled for these lanes. Throws graph/refused or graph/model-mismatch with the first refusal. */

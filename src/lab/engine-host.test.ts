@@ -60,7 +60,9 @@ class CountingEngine implements Engine {
     return {
       sequences: [
         {
+          from: 1,
           logprobs: new Float32Array(0),
+          lanes: [],
           edited: null,
           kl: Float32Array.from(ids, (_, t) => t),
           top: { unedited: top, edited: top },
@@ -69,6 +71,7 @@ class CountingEngine implements Engine {
         },
       ],
       unmatched: [],
+      work: { positions: ids.length, computed: ids.length },
     };
   }
 

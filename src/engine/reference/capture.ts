@@ -28,7 +28,8 @@ export async function capture(model: ReferenceModel, info: ModelInfo, now: () =>
     await captureOne(index, sequence);
     request.onProgress?.(index + 1, sequences.length);
   }
-  return { arrays, edits, unmatched: countsById(plan, counts).unmatched };
+  const positions = sequences.reduce((sum, { ids }) => sum + ids.length, 0) * needed.length;
+  return { arrays, edits, unmatched: countsById(plan, counts).unmatched, work: { positions, computed: positions } };
 
   async function captureOne(index: number, sequence: NormalSequence): Promise<void> {
     const runs = needed.map((lane) => startRun(model.spec, plan, lane, sequence));

@@ -146,7 +146,8 @@ export async function capture(core: Core, request: CaptureRequest): Promise<Capt
       async (run) => readCounts(core, run),
       request.onProgress,
     );
-    return { arrays: arrays.flat(), edits: counted.edits, unmatched: counted.unmatched };
+    const positions = sequences.reduce((sum, { ids }) => sum + ids.length, 0) * lanes.length;
+    return { arrays: arrays.flat(), edits: counted.edits, unmatched: counted.unmatched, work: { positions, computed: positions } };
   } finally {
     memory.freeAll();
     release();

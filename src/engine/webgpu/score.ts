@@ -1,6 +1,8 @@
 import { TillerError } from '../../errors/error.ts';
-import type { ScoreRequest, Scores, TopToken } from '../engine.ts';
-import { factorLanes, normalizeSequences, planFor, requestCount } from '../request.ts';
+import type { Plan } from '../../graph/plan.ts';
+import type { LaneScore, ScoreRequest, Scores, TopToken } from '../engine.ts';
+
+import { normalizeScore, planFor, type NormalScore } from '../request.ts';
 import type { Core } from './core.ts';
 import type { GraphRun } from './graph-run.ts';
 import { Memory } from './memory.ts';
@@ -14,14 +16,62 @@ const LOGIT_BYTES = 64 * 1048576;
 
 /** Log-probabilities of given sequences, unedited and edited, reduced on the device. See Engine.score. */
 export async function score(core: Core, request: ScoreRequest): Promise<Scores> {
-  const sequences = normalizeSequences(request.sequences, core.info);
-  const top = requestCount(request.top ?? 0, 'top', MAX_TOP);
-  const graph = request.graph ?? null;
-  const plan = planFor(graph, core.info, core.info.vocab, graph ? factorLanes(request.factor ?? 1) : [{}]);
+  const normal = normalizeScore(request, core.info, MAX_TOP);
+  const { sequences, from } = normal;
+  const plan = planFor(normal.graph, core.info, core.info.vocab, normal.lanes);
   if (request.signal?.aborted) throw new TillerError('request/aborted');
-  const acts = plan.edits.some((edit) => plan.strengthOf(1, edit.index) !== null);
+  const lanes = normal.lanes.length === 1 ? [0] : normal.lanes.slice(1).map((_, i) => i + 1);
+  const parts: LanePart[] = [];
+  for (const lane of lanes) parts.push(await scoreLane(core, request, normal, plan, lane));
+  const positions = sequences.reduce((sum, { ids }) => sum + ids.length, 0);
+  return {
+    sequences: sequences.map(({ ids }, index) => {
+      const edited = normal.graph
+        ? parts.map(({ results, edits }): LaneScore => {
+            const { logprobs, kl } = results[index];
+            return {
+              logprobs: (logprobs.at(1) ?? logprobs[0]).slice(from[index] - 1),
+              kl: normal.kl ? kl.slice(from[index] - 1) : null,
+              edits: edits[index],
+            };
+          })
+        : [];
+      const first = parts[0].results[index];
+      const tops = (lane: number): TopToken[][] =>
+        ids.map((_, t) => (t < normal.looked[index].first ? [] : (first.top.at(lane) ?? first.top[0])[t]));
+      return {
+        from: from[index],
+        logprobs: first.logprobs[0].slice(from[index] - 1),
+        lanes: edited,
+        edited: edited.at(0)?.logprobs ?? null,
+        kl: edited.at(0)?.kl ?? null,
+        top: normal.top > 0 ? { unedited: tops(0), edited: normal.graph ? tops(1) : null } : null,
+        logits: first.logits,
+        edits: parts[0].edits[index],
+      };
+    }),
+    unmatched: parts[0].unmatched.filter((id) => parts.every((part) => part.unmatched.includes(id))),
+    work: { positions: positions * normal.lanes.length, computed: positions * normal.lanes.length },
+  };
+}
+
+interface LanePart {
+  readonly results: readonly {
+    readonly logprobs: Float32Array[];
+    readonly kl: Float32Array;
+    readonly top: TopToken[][][];
+    readonly logits: Float32Array | null;
+  }[];
+  readonly edits: readonly Readonly<Record<string, number>>[];
+  readonly unmatched: readonly string[];
+}
+
+/** All sequences, unedited and in one lane. */
+async function scoreLane(core: Core, request: ScoreRequest, normal: NormalScore, plan: Plan, lane: number): Promise<LanePart> {
+  const { sequences, top } = normal;
+  const acts = plan.edits.some((edit) => plan.strengthOf(lane, edit.index) !== null);
   // A graph that edits nothing is the unedited model: computed once, so that it is equal bit for bit.
-  const lanes = graph && acts ? [0, 1] : [0];
+  const lanes = acts ? [0, lane] : [0];
   const release = await core.acquire();
   const memory = new Memory(core.device);
   try {
@@ -71,7 +121,7 @@ export async function score(core: Core, request: ScoreRequest): Promise<Scores> 
         if (lanes.length === 2) {
           const rowOf = new Map(refs.map((ref, row) => [`${ref.member.sequence} ${ref.lane} ${ref.position}`, row]));
           refs.forEach((ref, row) => {
-            if (ref.lane === 1) pairs.push(rowOf.get(`${ref.member.sequence} 0 ${ref.position}`) ?? row, row);
+            if (ref.lane === lane) pairs.push(rowOf.get(`${ref.member.sequence} 0 ${ref.position}`) ?? row, row);
           });
           queue.writeBuffer(buffers.pairs, 0, new Uint32Array(pairs));
           queue.writeBuffer(params.kl, 0, rowParams(view, pairs.length / 2));
@@ -103,11 +153,11 @@ export async function score(core: Core, request: ScoreRequest): Promise<Scores> 
         const allLogits = new Float32Array(logitBytes);
         refs.forEach((ref, row) => {
           const result = results[ref.member.sequence];
-          const lane = lanes.indexOf(ref.lane);
+          const at = lanes.indexOf(ref.lane);
           const { position } = ref;
-          if (position < result.logprobs[lane].length) result.logprobs[lane][position] = scores[row * 2];
+          if (position < result.logprobs[at].length) result.logprobs[at][position] = scores[row * 2];
           if (top > 0) {
-            result.top[lane][position] = Array.from({ length: Math.min(top, vocab) }, (_, i) => ({
+            result.top[at][position] = Array.from({ length: Math.min(top, vocab) }, (_, i) => ({
               id: topIds[(row * top + i) * 2],
               logprob: topLogprobs[(row * top + i) * 2 + 1],
             }));
@@ -126,20 +176,7 @@ export async function score(core: Core, request: ScoreRequest): Promise<Scores> 
       request.onProgress,
     );
 
-    return {
-      sequences: results.map((result, index) => {
-        const edited = lanes.length === 2 ? result.logprobs[1] : result.logprobs[0].slice();
-        return {
-          logprobs: result.logprobs[0],
-          edited: graph ? edited : null,
-          kl: graph ? result.kl : null,
-          top: top > 0 ? { unedited: result.top[0], edited: graph ? (result.top[1] ?? result.top[0]) : null } : null,
-          logits: result.logits,
-          edits: counted.edits[index],
-        };
-      }),
-      unmatched: counted.unmatched,
-    };
+    return { results, ...counted };
   } finally {
     memory.freeAll();
     release();
