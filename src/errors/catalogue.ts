@@ -119,6 +119,32 @@ const rows = {
     why: 'This is a defect of Tiller.',
     fix: 'Report it with the adapter name and the receipt.',
   },
+  // --- methods: from activations to interventions ---------------------------------------------------------------------
+  'method/unknown': {
+    what: 'There is no method "{name}".',
+    why: 'Known methods: {known}.',
+    fix: 'Choose one of them.',
+  },
+  'method/settings': {
+    what: 'The setting "{setting}" of {method}: {problem}',
+    why: 'Settings are checked against the table of the method; an unknown one is an error, so that none is ignored silently.',
+    fix: 'Correct it or leave it out; docs/methods.md lists the settings of every method with their ranges.',
+  },
+  'method/data': {
+    what: '{method} cannot be fitted: {problem}',
+    why: 'A method needs examples of both classes, some of them pairs, with finite activations.',
+    fix: 'Add or correct examples, or choose another method or split.',
+  },
+  'vectors/file': {
+    what: '{file} is no file of steering vectors that can be read: {problem}',
+    why: 'Everything a file says about itself is checked before it is used.',
+    fix: 'Get the file again, or export it anew from the program that made it.',
+  },
+  'vectors/export': {
+    what: 'The graph cannot be written as {format}: {problem}',
+    why: '{format} has no way to say it, and a file that leaves a part out would be another intervention.',
+    fix: 'Export the graph as JSON and safetensors, which hold everything, or change it as the problem says.',
+  },
   // --- requests -----------------------------------------------------------------------------------------------------
   'request/invalid': {
     what: 'The request is not valid: {problem}',
@@ -139,6 +165,78 @@ const rows = {
     what: 'The engine "{engine}" is not available: {reason}',
     why: 'Only engines that exist on this machine can run.',
     fix: 'Use --engine auto, webgpu or reference.',
+  },
+  // --- examples -----------------------------------------------------------------------------------------------------
+  'examples/file': {
+    what: '{name} cannot be read as examples: {problem}',
+    why: 'Examples come as lines, CSV, TSV, JSON, JSONL or Parquet.',
+    fix: 'Check the file, or name its format; docs/examples.md shows every form.',
+  },
+  'examples/too-large': {
+    what: '{name} is too large: {what} is {got}, the limit is {limit}.',
+    why: 'Sizes are checked before anything is allocated from them.',
+    fix: 'Take a part of it.',
+  },
+  'examples/form': {
+    what: 'What the columns of {name} mean is not clear: {problem}',
+    why: 'Column names say which form of example a file holds.',
+    fix: 'Name the columns (text and label, positive and negative, question with right and wrong answers, ...), or say which column is which.',
+  },
+  'examples/labels': {
+    what: 'The labels of {name} are not two classes: {problem}',
+    why: 'A direction lies between two classes; ratings are divided at their middle, other labels must be two.',
+    fix: 'Say which labels are the wanted class and which are the other.',
+  },
+  'examples/empty': {
+    what: 'No row of {name} can be used: {problem}',
+    why: 'Bad rows are left out and listed; here every row is bad or there is none.',
+    fix: 'Look at the first problems and correct the file; docs/examples.md shows every form.',
+  },
+  'examples/options': {
+    what: 'The examples cannot be read like this: {problem}',
+    why: 'Options that contradict each other or the examples would be ignored silently otherwise.',
+    fix: 'Change the option and try again.',
+  },
+  'examples/split': {
+    what: 'The examples cannot be split like this: {problem}',
+    why: 'Every part needs groups of its own: a group (a question, a pair) is never divided.',
+    fix: 'Take more examples, or smaller parts for validation and test.',
+  },
+  'examples/leak': {
+    what: 'The same group is in two parts: {group}',
+    why: 'A question that was trained on says nothing when it is tested on; here it is in {first} and in {second}.',
+    fix: 'Split by group, or remove the repeated rows.',
+  },
+  // --- evaluations ----------------------------------------------------------------------------------------------------
+  'eval/units': {
+    what: 'There is nothing to measure on: no {what}.',
+    why: 'A measurement needs at least one unit (a question, a pair, a document), and every one given was left out.',
+    fix: 'Give more rows or texts; what was left out, and why, is listed with them.',
+  },
+  'eval/answer': {
+    what: 'An answer has no tokens of its own: {answer}',
+    why: 'An answer is scored on the tokens that reach into it, and this one is empty or lost by the tokenizer.',
+    fix: 'Correct or remove the row.',
+  },
+  'eval/setting': {
+    what: 'The measurement cannot be made: {problem}',
+    why: 'Every setting is checked before any model is run.',
+    fix: 'Correct the setting and try again.',
+  },
+  'eval/part': {
+    what: 'Rows of the part "{got}" cannot be used here: {problem}',
+    why: 'Settings are chosen on validation rows, and test rows are scored once, for what was chosen; otherwise the result would flatter itself.',
+    fix: 'Give rows of the part "{expected}".',
+  },
+  'eval/scorer': {
+    what: 'The text scorer is not valid: {problem}',
+    why: 'A scorer is data: a regular expression, or words with weights.',
+    fix: 'Correct the scorer.',
+  },
+  'eval/prompt-lengths': {
+    what: 'The two prompts have {clean} and {corrupted} tokens: {tokens}',
+    why: 'Activations are exchanged position by position, so both prompts must have the same number of tokens.',
+    fix: 'Reword one of the prompts until both have the same number of tokens.',
   },
   // --- command line, files --------------------------------------------------------------------------------------------
   usage: {

@@ -23,6 +23,10 @@ export interface FitData {
    * from training and validation rows only. Absent: the labelled rows of train and validation are used.
    */
   readonly spread?: Readonly<Partial<Record<PointName, CaptureTable>>>;
+  /**
+   * Texts that say when to act, for conditional steering: label 1 where the intervention is wanted. Absent: the labelled rows say it.
+   */
+  readonly condition?: Pick<FitData, 'rows' | 'tables'>;
 }
 
 export interface FitContext {
@@ -76,6 +80,11 @@ export interface Fitted {
   readonly ranking: readonly (readonly string[])[];
   /** K that the settings ask for; at most ranking.length. */
   readonly chosen: number;
+  /**
+   * Ids of edits that belong to every condition with factor 1, however many places it uses and however strong it is (lane.ts makes such a
+   * lane). @default none
+   */
+  readonly fixed?: readonly string[];
   readonly report: MethodReport;
 }
 
