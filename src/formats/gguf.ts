@@ -33,7 +33,7 @@ export interface GgufHeader {
 }
 
 /** Tensor types: elements and bytes of a block. */
-const types = {
+export const ggufTypes = {
   F32: { id: 0, block: 1, bytes: 4 },
   F16: { id: 1, block: 1, bytes: 2 },
   Q4_0: { id: 2, block: 32, bytes: 18 },
@@ -48,15 +48,27 @@ const types = {
   Q5_K: { id: 13, block: 256, bytes: 176 },
   Q6_K: { id: 14, block: 256, bytes: 210 },
   Q8_K: { id: 15, block: 256, bytes: 292 },
+  IQ2_XXS: { id: 16, block: 256, bytes: 66 },
+  IQ2_XS: { id: 17, block: 256, bytes: 74 },
+  IQ3_XXS: { id: 18, block: 256, bytes: 98 },
+  IQ1_S: { id: 19, block: 256, bytes: 50 },
+  IQ4_NL: { id: 20, block: 32, bytes: 18 },
+  IQ3_S: { id: 21, block: 256, bytes: 110 },
+  IQ2_S: { id: 22, block: 256, bytes: 82 },
+  IQ4_XS: { id: 23, block: 256, bytes: 136 },
   I8: { id: 24, block: 1, bytes: 1 },
   I16: { id: 25, block: 1, bytes: 2 },
   I32: { id: 26, block: 1, bytes: 4 },
   I64: { id: 27, block: 1, bytes: 8 },
   F64: { id: 28, block: 1, bytes: 8 },
+  IQ1_M: { id: 29, block: 256, bytes: 56 },
   BF16: { id: 30, block: 1, bytes: 2 },
+  TQ1_0: { id: 34, block: 256, bytes: 54 },
+  TQ2_0: { id: 35, block: 256, bytes: 66 },
+  MXFP4: { id: 39, block: 32, bytes: 17 },
 } as const;
-export type GgufType = keyof typeof types;
-const typeNames = new Map<number, GgufType>(Object.entries(types).map(([name, { id }]) => [id, name as GgufType]));
+export type GgufType = keyof typeof ggufTypes;
+const typeNames = new Map<number, GgufType>(Object.entries(ggufTypes).map(([name, { id }]) => [id, name as GgufType]));
 
 /** Metadata value types by number, with the bytes one value takes at least. */
 const valueTypes = ['u8', 'i8', 'u16', 'i16', 'u32', 'i32', 'f32', 'bool', 'string', 'array', 'u64', 'i64', 'f64'] as const;
@@ -274,7 +286,7 @@ function tensorInfo(reader: Reader, what: string, alignment: number): { type: Gg
   const id = reader.u32(what);
   const type = typeNames.get(id);
   if (type === undefined) return reader.refuse(`${what} is of the unknown type ${id}`);
-  const { block, bytes } = types[type];
+  const { block, bytes } = ggufTypes[type];
   if (shape[0] % block !== 0) reader.refuse(`${what} has rows of ${shape[0]} elements, ${type} needs a multiple of ${block}`);
   const offset = reader.size(`the offset of ${what}`);
   if (offset % alignment !== 0) reader.refuse(`${what} lies at ${offset}, not at a multiple of ${alignment}`);
@@ -329,7 +341,7 @@ export function writeGguf(
     string(name);
     number(shape.length, 4);
     for (const size of shape) number(size, 8);
-    number(types.F32.id, 4);
+    number(ggufTypes.F32.id, 4);
     number(offset, 8);
     offset += padded(data.byteLength);
   }
