@@ -1,0 +1,149 @@
+import type { ModelSpec } from '../../model/spec.ts';
+import { product, type AccuracyLevel, type Matrix } from './matrix.ts';
+import { microsoft, ModelGraph } from './model-proto.ts';
+
+/**
+ * The forward pass as ONNX models, one per piece: what lies between two pieces is in plain arrays, where edits and captures happen, so
+ * no model depends on an intervention graph. Every weight is in exactly one piece. Rows are tokens of any sequences, in any number.
+ *
+ *   qkv        x -> q, k, v            norm, products, biases, head norms; before rotary embedding
+ *   attention  q, k, v, cache -> z     no weights: one for each kind of layer
+ *   output     z, x -> attn_out, y     o_proj, norm after it where the family has one, residual sum
+ *   gateUp     x -> up, act, hidden    norm, gate, up, activation
+ *   down       hidden, x -> mlp_out, y
+ *   head       x -> logits             the final norm is a piece of its own, because a graph may edit what it gives
+ */
+
+/** Norm weights already include the family's offset. */
+export interface PieceContext {
+  readonly spec: ModelSpec;
+  readonly level: AccuracyLevel;
+}
+
+const ROWS = 'rows';
+
+function norm(graph: ModelGraph, spec: ModelSpec, name: string, weight: Float32Array, x: string, y: string): string {
+  const scale = graph.constant(`${name}.norm`, [weight.length], weight);
+  return graph.node('SimplifiedLayerNormalization', [x, scale], y, { axis: -1, epsilon: { float: spec.normEps }, stash_type: 1 });
+}
+
+export interface QkvWeights {
+  readonly norm: Float32Array;
+  readonly q: Matrix;
+  readonly k: Matrix;
+  readonly v: Matrix;
+  readonly qNorm: Float32Array | null;
+  readonly kNorm: Float32Array | null;
+}
+
+export function qkvPiece({ spec, level }: PieceContext, weights: QkvWeights): Uint8Array {
+  const graph = new ModelGraph();
+  graph.input('x', [ROWS, spec.hidden]);
+  norm(graph, spec, 'input', weights.norm, 'x', 'normed');
+  const projected = (name: 'q' | 'k' | 'v', headNorm: Float32Array | null, heads: number): void => {
+    product(graph, name, weights[name], 'normed', headNorm ? `${name}.flat` : name, level);
+    if (headNorm) {
+      const split = graph.constant(`${name}.split`, [3], BigInt64Array.from([0n, BigInt(heads), BigInt(spec.headDim)]), 'int64');
+      const join = graph.constant(`${name}.join`, [2], BigInt64Array.from([0n, BigInt(heads * spec.headDim)]), 'int64');
+      graph.node('Reshape', [`${name}.flat`, split], `${name}.heads`);
+      norm(graph, spec, name, headNorm, `${name}.heads`, `${name}.normed`);
+      graph.node('Reshape', [`${name}.normed`, join], name);
+    }
+    graph.output(name, [ROWS, heads * spec.headDim]);
+  };
+  projected('q', weights.qNorm, spec.heads);
+  projected('k', weights.kNorm, spec.kvHeads);
+  projected('v', null, spec.kvHeads);
+  return graph.finish();
+}
+
+/** head_dim must be a multiple of this: smaller heads are padded with zeros. */
+export const HEAD_DIM_STEP = 8;
+export const paddedHeadDim = (headDim: number): number => Math.ceil(headDim / HEAD_DIM_STEP) * HEAD_DIM_STEP;
+
+/**
+ * Attention of consecutive positions of one sequence. q, k, v are [1, positions, heads * head_dim], rotated; `keys` and `values` are the
+ * cache [1, kv_heads, capacity, head_dim]; `last` is the position of the last row, `total` one more. Where memory is shared,
+ * `keys_out` is the array of `keys`: the new rows are written into it and nothing is copied.
+ */
+export function attentionPiece(spec: ModelSpec, window: number | null): Uint8Array {
+  const graph = new ModelGraph();
+  const headDim = paddedHeadDim(spec.headDim);
+  const cache = [1, spec.kvHeads, 'capacity', headDim];
+  graph.input('q', [1, ROWS, spec.heads * headDim]);
+  graph.input('k', [1, ROWS, spec.kvHeads * headDim]);
+  graph.input('v', [1, ROWS, spec.kvHeads * headDim]);
+  graph.input('keys', cache);
+  graph.input('values', cache);
+  graph.input('last', [1], 'int32');
+  graph.input('total', [], 'int32');
+  graph.node(
+    'GroupQueryAttention',
+    ['q', 'k', 'v', 'keys', 'values', 'last', 'total'],
+    ['z', 'keys_out', 'values_out'],
+    { num_heads: spec.heads, kv_num_heads: spec.kvHeads, scale: { float: spec.attentionScale }, local_window_size: window ?? -1 },
+    microsoft,
+  );
+  graph.output('z', [1, ROWS, spec.heads * headDim]);
+  graph.output('keys_out', [1, spec.kvHeads, 'capacity_out', headDim]);
+  graph.output('values_out', [1, spec.kvHeads, 'capacity_out', headDim]);
+  return graph.finish();
+}
+
+export interface BlockOutputWeights {
+  readonly matrix: Matrix;
+  /** Norm of the block's output before it is added, or null. */
+  readonly postNorm: Float32Array | null;
+}
+
+/** block(z) and x + block(z): `out` is the product before any norm, `y` the new residual stream. Serves o_proj and down_proj. */
+export function blockOutputPiece({ spec, level }: PieceContext, { matrix, postNorm }: BlockOutputWeights): Uint8Array {
+  const graph = new ModelGraph();
+  graph.input('inner', [ROWS, matrix.inputs]);
+  graph.input('x', [ROWS, spec.hidden]);
+  product(graph, 'out', matrix, 'inner', 'out', level);
+  const added = postNorm ? norm(graph, spec, 'post', postNorm, 'out', 'normed') : 'out';
+  graph.node('Add', ['x', added], 'y');
+  graph.output('out', [ROWS, spec.hidden]);
+  graph.output('y', [ROWS, spec.hidden]);
+  return graph.finish();
+}
+
+export interface GateUpWeights {
+  readonly norm: Float32Array;
+  readonly gate: Matrix;
+  readonly up: Matrix;
+}
+
+export function gateUpPiece({ spec, level }: PieceContext, weights: GateUpWeights): Uint8Array {
+  const graph = new ModelGraph();
+  graph.input('x', [ROWS, spec.hidden]);
+  norm(graph, spec, 'mlp', weights.norm, 'x', 'normed');
+  product(graph, 'gate', weights.gate, 'normed', 'gate', level);
+  product(graph, 'up', weights.up, 'normed', 'up', level);
+  if (spec.activation === 'silu') {
+    graph.node('Sigmoid', ['gate'], 'sigmoid');
+    graph.node('Mul', ['gate', 'sigmoid'], 'act');
+  } else {
+    graph.node('Gelu', ['gate'], 'act', { approximate: 'tanh' });
+  }
+  graph.node('Mul', ['act', 'up'], 'hidden');
+  for (const name of ['up', 'act', 'hidden']) graph.output(name, [ROWS, spec.intermediate]);
+  return graph.finish();
+}
+
+export function normPiece({ spec }: PieceContext, weight: Float32Array): Uint8Array {
+  const graph = new ModelGraph();
+  graph.input('x', [ROWS, spec.hidden]);
+  norm(graph, spec, 'final', weight, 'x', 'y');
+  graph.output('y', [ROWS, spec.hidden]);
+  return graph.finish();
+}
+
+export function headPiece({ spec, level }: PieceContext, matrix: Matrix): Uint8Array {
+  const graph = new ModelGraph();
+  graph.input('x', [ROWS, spec.hidden]);
+  product(graph, 'head', matrix, 'x', 'logits', level);
+  graph.output('logits', [ROWS, spec.vocab]);
+  return graph.finish();
+}

@@ -1,0 +1,65 @@
+import type { InferenceSession, InferenceSessionFactory, Tensor, TensorConstructor } from 'onnxruntime-common';
+
+/**
+ * ONNX Runtime as this engine needs it: the classes of onnxruntime-node or onnxruntime-web, handed in so that one engine runs on both,
+ * and what is different between them.
+ */
+export interface OnnxRuntime {
+  /** Package, version and what it computes on, for people. */
+  readonly name: string;
+  readonly InferenceSession: InferenceSessionFactory;
+  readonly Tensor: TensorConstructor;
+  /**
+   * Whether sessions read and write the arrays that they are handed (onnxruntime-node). Else they copy in and out of a memory of their
+   * own (WebAssembly), and a cache cannot be extended where it lies.
+   */
+  readonly sharesMemory: boolean;
+  /** Threads that one product may use; 1 where there are no threads. */
+  readonly maxThreads: number;
+}
+
+export type Values = Readonly<Record<string, Tensor>>;
+
+/** One compiled piece of the forward pass. */
+export class Piece {
+  private readonly session: InferenceSession;
+  private readonly copies: boolean;
+
+  private constructor(session: InferenceSession, copies: boolean) {
+    this.session = session;
+    this.copies = copies;
+  }
+
+  /** @param model a ModelProto, not used after this returns */
+  static async create(runtime: OnnxRuntime, model: Uint8Array, threads: number): Promise<Piece> {
+    return new Piece(await runtime.InferenceSession.create(model, sessionOptions(threads)), !runtime.sharesMemory);
+  }
+
+  /** Computes `outputs` (a part of what the piece can give) into the arrays of the tensors handed in. */
+  async run(inputs: Values, outputs: Values): Promise<void> {
+    if (!this.copies) {
+      await this.session.run(inputs, outputs);
+      return;
+    }
+    const results = await this.session.run(inputs, Object.keys(outputs));
+    for (const [name, target] of Object.entries(outputs)) (target.data as Float32Array).set(results[name].data as Float32Array);
+  }
+
+  async release(): Promise<void> {
+    await this.session.release();
+  }
+}
+
+/**
+ * Threads of a session wait for work in a loop while it runs and sleep as soon as it has run: every piece has a pool of its own, and
+ * pools that waited in loops between runs would take the cores from the piece whose turn it is.
+ */
+function sessionOptions(threads: number): InferenceSession.SessionOptions {
+  return {
+    intraOpNumThreads: threads,
+    interOpNumThreads: 1,
+    executionMode: 'sequential',
+    logSeverityLevel: 3,
+    extra: { session: { force_spinning_stop: '1', intra_op: { allow_spinning: threads > 1 ? '1' : '0' } } },
+  };
+}
