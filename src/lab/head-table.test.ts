@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { describeHeads, headCsv, headTable } from './head-table.ts';
+import { csvText } from './data-table.ts';
+import { describeHeads, headTable } from './head-table.ts';
 
 const shape = { family: 'llama', layers: 2, heads: 2, kvHeads: 1, headDim: 2, hidden: 4, intermediate: 8 };
 
 describe('the head map in words', () => {
   it('lists every head, steered or not', () => {
-    const rows = headTable(shape, new Map([[1, -0.5]]), null);
-    expect(headCsv(rows)).toBe('layer,head,strength,relevance\n0,0,,\n0,1,-0.5,\n1,0,,\n1,1,,\n');
+    const table = headTable(shape, new Map([[1, -0.5]]), null, 1);
+    expect(csvText(table)).toBe('layer,head,strength,relevance\n0,0,,\n0,1,-0.5,\n1,0,,\n1,1,,\n');
   });
 
   it('says what is steered which way, the overall strength included', () => {

@@ -1,30 +1,31 @@
 import type { ModelShape } from '../graph/points.ts';
+import type { DataTable } from './data-table.ts';
 import { formatStrength } from './experiment.ts';
+import { formatNumber } from './format-number.ts';
 import type { Palette } from './palette.ts';
 
-export interface HeadRow {
-  readonly layer: number;
-  readonly head: number;
-  /** Strength in the graph; null for an untouched head. */
-  readonly strength: number | null;
-  readonly relevance: number | null;
-}
-
-/** The head map as a table: every head, in order. */
-export function headTable(shape: ModelShape, strengths: ReadonlyMap<number, number>, palette: Palette | null): HeadRow[] {
+/** The head map as a table: every head, in order; shown are those that are steered. */
+export function headTable(shape: ModelShape, strengths: ReadonlyMap<number, number>, palette: Palette | null, factor: number): DataTable {
   const known = palette !== null && palette.relevance.length === shape.layers * shape.heads;
-  return Array.from({ length: shape.layers * shape.heads }, (_, row) => ({
+  const rows = Array.from({ length: shape.layers * shape.heads }, (_, row) => ({
     layer: Math.floor(row / shape.heads),
     head: row % shape.heads,
     strength: strengths.get(row) ?? null,
     relevance: known ? palette.relevance[row] : null,
   }));
+  return {
+    name: 'heads',
+    caption: describeHeads(shape, strengths, factor),
+    columns: [
+      { key: 'layer', label: 'Layer' },
+      { key: 'head', label: 'Head' },
+      { key: 'strength', label: 'Strength', write: formatStrength },
+      { key: 'relevance', label: 'Relevance', write: (value) => formatNumber(value, 3) },
+    ],
+    rows,
+    shown: rows.filter((row) => row.strength !== null),
+  };
 }
-
-export const headCsv = (rows: readonly HeadRow[]): string =>
-  ['layer,head,strength,relevance', ...rows.map((row) => [row.layer, row.head, row.strength ?? '', row.relevance ?? ''].join(','))].join(
-    '\n',
-  ) + '\n';
 
 /** One sentence that says what the map shows. */
 export function describeHeads(shape: ModelShape, strengths: ReadonlyMap<number, number>, factor: number): string {
