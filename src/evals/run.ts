@@ -1,0 +1,31 @@
+import { TillerError } from '../errors/error.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { UnitStore } from './unit-store.ts';
+
+/** What every evaluation runs with. Nothing else outlives it. */
+export interface EvalRun {
+  readonly engine: Engine;
+  /** Finished units are looked up here first and kept here as they are done. @default nothing is kept */
+  readonly store?: UnitStore;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: EvalProgress) => void;
+}
+
+export interface EvalProgress {
+  /** Runs of a text or prompt under a condition, the unedited one included. */
+  readonly done: number;
+  readonly total: number;
+  /** How many of `done` came out of the store. */
+  readonly reused: number;
+}
+
+/** @throws request/aborted once the signal is set */
+export function stopIfAsked(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new TillerError('request/aborted');
+}
+
+/** What of a model results depend on: part of the key of every unit. */
+export function modelKey({ model }: Engine) {
+  const { engine, identity, quantization, precision } = model;
+  return { engine, identity, quantization, precision };
+}
