@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import type { Engine } from '../../src/engine/engine.ts';
+import { createOnnxEngine } from '../../src/engine/onnx/index.ts';
 import type { LoadOptions } from '../../src/engine/options.ts';
 import { createReferenceEngine } from '../../src/engine/reference/index.ts';
 import { createWebGpuEngine } from '../../src/engine/webgpu/index.ts';
 import type { ModelSpec } from '../../src/model/spec.ts';
 import type { WeightSource } from '../../src/model/weights.ts';
+import { nodeOnnxRuntime } from '../../runner/onnx-host.ts';
 import type { TestDevice } from '../devices.ts';
 import type { DeviceKind } from '../vulkan.ts';
 
@@ -89,6 +91,16 @@ export const referenceEngine: EngineUnderTest = {
   name: 'reference',
   accuracy: plain,
   open: (spec, source, options = {}) => createReferenceEngine(spec, source, { now, ...options }),
+};
+
+/** f32 on the CPU: ONNX Runtime sums in another order for one row than for several. */
+const cpu: Accuracy = { factor: 1, half: 0, order: 5e-5 };
+
+/** ONNX Runtime in Node, on one thread: the models of the suites are too small for two. */
+export const onnxEngine: EngineUnderTest = {
+  name: 'onnx on the CPU',
+  accuracy: cpu,
+  open: async (spec, source, options = {}) => createOnnxEngine(spec, source, await nodeOnnxRuntime(), { now, threads: 1, ...options }),
 };
 
 /** f32 on a GPU: another order of summation for another number of rows. */

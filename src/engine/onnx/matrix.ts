@@ -7,8 +7,7 @@ export interface Matrix {
   readonly outputs: number;
   readonly inputs: number;
   readonly weights:
-    | { readonly kind: 'f32'; readonly values: Float32Array }
-    | { readonly kind: 'q4' | 'q8'; readonly quantized: QuantizedRows };
+    { readonly kind: 'f32'; readonly values: Float32Array } | { readonly kind: 'q4' | 'q8'; readonly quantized: QuantizedRows };
   /** [outputs]. */
   readonly bias: Float32Array | null;
 }
@@ -53,13 +52,7 @@ function int4(
     graph.constant(`${name}.scale`, [outputs, groups], scales),
   ];
   if (zeroPoints) operands.push(graph.constant(`${name}.zero`, [outputs, Math.ceil(groups / 2)], zeroPoints, 'uint8'));
-  return graph.node(
-    'MatMulNBits',
-    operands,
-    y,
-    { K: inputs, N: outputs, bits: 4, block_size: GROUP, accuracy_level: level },
-    microsoft,
-  );
+  return graph.node('MatMulNBits', operands, y, { K: inputs, N: outputs, bits: 4, block_size: GROUP, accuracy_level: level }, microsoft);
 }
 
 function int8(graph: ModelGraph, name: string, { inputs, outputs }: Matrix, { data, scales }: QuantizedRows, x: string, y: string): string {
@@ -77,14 +70,7 @@ function int8(graph: ModelGraph, name: string, { inputs, outputs }: Matrix, { da
  * int8 in f32 arithmetic, as two int4 products: q = 16 * high + low with high in [-8, 7] and low in [0, 15]. ONNX Runtime has no
  * f32 kernel for 8 bits on the CPU and would expand the whole matrix at every token; this reads the same bytes and is as exact.
  */
-function twoInt4(
-  graph: ModelGraph,
-  name: string,
-  matrix: Matrix,
-  { data, scales }: QuantizedRows,
-  x: string,
-  y: string,
-): string {
+function twoInt4(graph: ModelGraph, name: string, matrix: Matrix, { data, scales }: QuantizedRows, x: string, y: string): string {
   const { inputs, outputs } = matrix;
   const high = new Uint8Array(data.length / 2);
   const low = new Uint8Array(data.length / 2);

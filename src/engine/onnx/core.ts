@@ -1,0 +1,83 @@
+import { TillerError } from '../../errors/error.ts';
+import type { Plan } from '../../graph/plan.ts';
+import type { PointName } from '../../graph/points.ts';
+import type { ModelInfo } from '../engine.ts';
+import { KvCache } from './cache.ts';
+import { forward, type ForwardCall, type PointTap } from './forward.ts';
+import type { EditedRow, Interventions } from './interventions.ts';
+import type { OnnxModel } from './model.ts';
+import { Scratch } from './scratch.ts';
+
+/** Most rows of one forward call: enough for products to run at full speed, few enough that Stop is served soon. */
+export const MAX_ROWS = 256;
+/** Bytes of keys and values that sequences running side by side may take. */
+const CACHE_BYTES = 768 * 2 ** 20;
+const MAX_SLOTS = 64;
+
+/** What the requests of one loaded model share: pieces, cache, arrays. One request at a time uses it. */
+export class Core {
+  readonly cache: KvCache;
+  readonly scratch = new Scratch();
+  private queue: Promise<void> = Promise.resolve();
+  private closed = false;
+
+  constructor(
+    readonly model: OnnxModel,
+    readonly info: ModelInfo,
+    readonly now: () => number,
+  ) {
+    this.cache = new KvCache(model.spec, model.runtime.Tensor);
+  }
+
+  /** Waits until no other request runs; the returned function lets the next one in. Throws request/engine once closed. */
+  async acquire(): Promise<() => void> {
+    let release = (): void => undefined;
+    const before = this.queue;
+    this.queue = new Promise((resolve) => (release = resolve));
+    await before;
+    if (!this.closed) return release;
+    release();
+    throw new TillerError('request/engine', { engine: 'onnx', reason: 'it has been closed' });
+  }
+
+  forward(call: ForwardCall): Promise<void> {
+    return forward(this.model, this.cache, this.scratch, call);
+  }
+
+  /** Slots of this capacity that fit the memory set aside for them; at least `least`. */
+  slotsFor(capacity: number, least: number): number {
+    const fit = Math.floor(CACHE_BYTES / (capacity * this.info.memory.cachePerToken));
+    return Math.max(least, Math.min(MAX_SLOTS, fit));
+  }
+
+  /** Waits for the request that runs. May be called again. */
+  async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
+    await this.queue;
+    this.cache.release();
+    this.scratch.release();
+    await this.model.release();
+  }
+}
+
+/** The edits and readings of a plan at the rows of one call. */
+export class EditTap implements PointTap {
+  constructor(
+    private readonly interventions: Interventions,
+    private readonly rows: readonly (EditedRow | null)[],
+  ) {}
+
+  touches(point: PointName, layer: number): boolean {
+    return this.interventions.touches(point, layer);
+  }
+
+  at(point: PointName, layer: number, values: Float32Array, width: number, rows: readonly number[] | null): void {
+    this.interventions.apply(point, layer, values, width, rows ? rows.map((row) => this.rows[row]) : this.rows);
+  }
+}
+
+/** Whether a plan has anything to do in one of these lanes. */
+export function active(plan: Plan, lanes: readonly number[]): boolean {
+  return plan.edits.some((edit) => lanes.some((lane) => plan.strengthOf(lane, edit.index) !== null));
+}

@@ -1,0 +1,170 @@
+import { TillerError } from '../../errors/error.ts';
+import { compilePlan } from '../../graph/compile.ts';
+import type { BoundGraph, Lane } from '../../graph/document.ts';
+import { pointNames, pointWidth } from '../../graph/points.ts';
+import type { Refusal } from '../../graph/refusal.ts';
+import { storedFingerprint } from '../../model/fingerprint.ts';
+import type { ModelSpec } from '../../model/spec.ts';
+import type { WeightSource } from '../../model/weights.ts';
+import type {
+  Capture,
+  CaptureRequest,
+  Engine,
+  GenerateRequest,
+  GenerateSummary,
+  ModelInfo,
+  ScoreRequest,
+  Scores,
+  Step,
+} from '../engine.ts';
+import { defaultLanes, throwIfAborted } from '../request.ts';
+import { cacheBytesPerToken } from './cache.ts';
+import { capture } from './capture.ts';
+import { Core, MAX_ROWS } from './core.ts';
+import { generate } from './generate.ts';
+import { loadModel, type OnnxModel } from './model.ts';
+import type { OnnxOptions } from './options.ts';
+import { WeightReader } from './read-weights.ts';
+import type { OnnxRuntime } from './runtime.ts';
+import { score } from './score.ts';
+import { measureThreads } from './threads.ts';
+
+const DEFAULT_CONTEXT = 4096;
+const MAX_LANES = 64;
+
+/**
+ * The engine on the CPU, on ONNX Runtime's kernels: onnxruntime-node or onnxruntime-web, whichever `runtime` is.
+ * Throws model/tensor-missing, model/tensor-shape, model/file, model/self-test, device/limits (precision f16), device/out-of-memory,
+ * request/invalid, request/aborted.
+ */
+export async function createOnnxEngine(spec: ModelSpec, source: WeightSource, runtime: OnnxRuntime, options: OnnxOptions): Promise<Engine> {
+  throwIfAborted(options.signal);
+  if (options.precision === 'f16') {
+    throw new TillerError('device/limits', { limit: 'half precision arithmetic', got: 'absent', needed: 'present' });
+  }
+  const asked = options.maxContext ?? DEFAULT_CONTEXT;
+  if (!Number.isInteger(asked) || asked < 1) {
+    throw new TillerError('request/invalid', { problem: `maxContext must be a whole number of at least 1, got ${asked}` });
+  }
+  const maxContext = Math.min(spec.maxPositions, asked);
+  const quantization = options.quantization ?? 'none';
+  const level = options.accuracyLevel ?? 0;
+  const reader = new WeightReader(
+    spec,
+    source,
+    quantization,
+    (done, total) => options.onProgress?.({ stage: 'upload', done, total, unit: 'bytes' }),
+    options.signal,
+  );
+  const threads = options.threads
+    ? { count: options.threads, line: `${options.threads} threads, as asked for` }
+    : await measureThreads(runtime, spec, quantization, level, options.now);
+  const model = await loadModel({
+    context: { spec, level },
+    runtime,
+    threads: threads.count,
+    reader,
+    positions: maxContext,
+    onPiece: (done, total) => options.onProgress?.({ stage: 'compile', done, total, unit: 'kernels' }),
+    signal: options.signal,
+  });
+  try {
+    const info = describe(model, source.identity, maxContext, quantization, [
+      products(quantization, level),
+      threads.line,
+      `${runtime.name}; prefill ${MAX_ROWS} rows a call`,
+    ]);
+    options.onProgress?.({ stage: 'warm-up', done: 0, total: 1, unit: 'steps' });
+    const core = new Core(model, info, options.now);
+    const selfTest = await warmUp(core, options);
+    options.onProgress?.({ stage: 'warm-up', done: 1, total: 1, unit: 'steps' });
+    return new OnnxEngine(core, { ...info, selfTest });
+  } catch (error) {
+    await model.release();
+    throw error;
+  }
+}
+
+function products(quantization: ModelInfo['quantization'], level: number): string {
+  if (quantization === 'none') return 'products: f32; 16-bit weights are widened at load';
+  const activations = level === 4 ? 'activations rounded to int8 in blocks of 32' : 'activations and sums in f32';
+  return `products: ${quantization} weights, ${activations}`;
+}
+
+function describe(
+  model: OnnxModel,
+  identity: string,
+  maxContext: number,
+  quantization: ModelInfo['quantization'],
+  kernels: readonly string[],
+): ModelInfo {
+  const { spec, runtime } = model;
+  const { family, layers, heads, kvHeads, headDim, hidden, intermediate, vocab } = spec;
+  const row = 4 * (5 * hidden + 2 * heads * headDim + 2 * kvHeads * headDim + 4 * intermediate);
+  return {
+    family,
+    layers,
+    heads,
+    kvHeads,
+    headDim,
+    hidden,
+    intermediate,
+    engine: 'onnx',
+    vocab,
+    maxPositions: spec.maxPositions,
+    points: pointNames.map((point) => ({ point, width: pointWidth(point, spec, vocab) })),
+    quantization,
+    precision: 'f32',
+    subgroups: false,
+    adapter: { name: runtime.name, kind: 'cpu', features: [] },
+    limits: { maxContext, maxLanes: MAX_LANES },
+    memory: { weights: model.weightBytes, cachePerToken: cacheBytesPerToken(spec), scratch: MAX_ROWS * row + 8 * vocab * 4 },
+    identity,
+    eosIds: spec.eosIds,
+    selfTest: null,
+    kernels,
+  };
+}
+
+/** One pass, so that the first token does not pay for start-up; where a fingerprint is stored, its logits must be the model's. */
+async function warmUp(core: Core, options: OnnxOptions): Promise<ModelInfo['selfTest']> {
+  const fingerprint = storedFingerprint(core.info.identity);
+  const ids = fingerprint?.tokens ?? [core.model.spec.bosId ?? 0];
+  if (ids.length > core.info.limits.maxContext) return null;
+  const { sequences } = await score(core, { sequences: [{ ids }], logits: true, signal: options.signal });
+  if (!fingerprint) return null;
+  const logits = sequences[0].logits?.subarray((ids.length - 1) * core.info.vocab);
+  const maxDifference = Math.max(...fingerprint.ids.map((id, i) => Math.abs((logits?.[id] ?? Number.NaN) - fingerprint.logits[i])));
+  const allowed = fingerprint.allowed[core.info.quantization];
+  // Written so that NaN fails too.
+  if (!(maxDifference <= allowed)) throw new TillerError('model/self-test', { difference: maxDifference, allowed });
+  options.onProgress?.({ stage: 'self-test', done: 1, total: 1, unit: 'steps' });
+  return { maxDifference, allowed };
+}
+
+class OnnxEngine implements Engine {
+  constructor(
+    private readonly core: Core,
+    readonly model: ModelInfo,
+  ) {}
+
+  generate(request: GenerateRequest): AsyncGenerator<Step, GenerateSummary, void> {
+    return generate(this.core, request);
+  }
+
+  score(request: ScoreRequest): Promise<Scores> {
+    return score(this.core, request);
+  }
+
+  capture(request: CaptureRequest): Promise<Capture> {
+    return capture(this.core, request);
+  }
+
+  check(graph: BoundGraph, lanes: readonly Lane[] = defaultLanes(graph)): Refusal[] {
+    return compilePlan({ graph, shape: this.model, vocab: this.model.vocab, lanes }).refusals;
+  }
+
+  dispose(): Promise<void> {
+    return this.core.close();
+  }
+}

@@ -1,0 +1,184 @@
+import { countsById } from '../../graph/counts.ts';
+import type { LaneScore, ScoreRequest, Scores, SequenceScore, TopToken } from '../engine.ts';
+import { PrefixTreeBuilder } from '../prefix-tree.ts';
+import { kl, logSumExp, topTokens } from '../reference/ops/distribution.ts';
+import { normalizeScore, planFor, throwIfAborted, type NormalScore } from '../request.ts';
+import type { Core } from './core.ts';
+import { passing, walkTree, type TreeRow } from './tree-walk.ts';
+
+/** Bytes of logits that may wait for the other half of a KL. */
+const WAITING_BYTES = 384 * 2 ** 20;
+/** Positions computed before results are put away and the next sequences are taken. */
+const GROUP_POSITIONS = 2 ** 17;
+
+interface LaneRows {
+  readonly logprobs: Float32Array;
+  readonly kl: Float32Array | null;
+  readonly top: TopToken[][];
+  counts: Float64Array;
+}
+
+/** Log-probabilities of given sequences, unedited and under every condition; what they have in common is computed once. See Engine.score. */
+export async function score(core: Core, request: ScoreRequest): Promise<Scores> {
+  const { info } = core;
+  const normal = normalizeScore(request, info, info.vocab);
+  const { sequences, lanes } = normal;
+  const plan = planFor(normal.graph, info, info.vocab, lanes);
+  throwIfAborted(request.signal);
+  const release = await core.acquire();
+  try {
+    const results = sequences.map((_, index) => lanes.map((_lane, lane) => emptyRows(normal, index, lane, plan.edits.length)));
+    const logits = sequences.map(({ ids }) => (normal.logits ? new Float32Array(ids.length * info.vocab) : null));
+    let computed = 0;
+    let first = 0;
+    while (first < sequences.length) {
+      const builder = new PrefixTreeBuilder(plan, sequences);
+      let next = first;
+      let waiting = 0;
+      while (next < sequences.length) {
+        const { first: from, end } = normal.looked[next];
+        waiting += normal.kl ? (end - from) * lanes.length * info.vocab * 4 : 0;
+        if (next > first && (waiting > WAITING_BYTES || builder.positions > GROUP_POSITIONS)) break;
+        lanes.forEach((_, lane) => builder.add(next, lane, end));
+        next++;
+      }
+      const tree = builder.build();
+      const runsAt = passing(tree);
+      const comparison = new Comparison(normal, results);
+      let done = 0;
+      const begun = first;
+      const counts = await walkTree(core, {
+        plan,
+        sequences,
+        tree,
+        signal: request.signal,
+        looks: ({ node, position }) =>
+          runsAt[node].some(({ sequence }) => position >= normal.looked[sequence].first && position < normal.looked[sequence].end),
+        onLogits: (row, values) => take(row, values),
+        onRows: (count) => {
+          done += count;
+          request.onProgress?.(begun + Math.floor(((next - begun) * done) / Math.max(1, builder.positions)), sequences.length);
+        },
+      });
+      tree.runs.forEach(({ sequence, lane }, index) => (results[sequence][lane].counts = counts[index]));
+      computed += builder.positions;
+      first = next;
+
+      function take({ node, position }: TreeRow, values: Float32Array): void {
+        const total = logSumExp(values);
+        let best: TopToken[] | null = null;
+        for (const { sequence, lane } of runsAt[node]) {
+          const { ids } = sequences[sequence];
+          const looked = normal.looked[sequence];
+          if (position < looked.first || position >= looked.end) continue;
+          const rows = results[sequence][lane];
+          if (normal.top > 0 && lane <= 1) rows.top[position] = best ??= topTokens(values, normal.top);
+          if (lane === Math.min(1, lanes.length - 1)) logits[sequence]?.set(values, position * info.vocab);
+          const at = position + 1 - normal.from[sequence];
+          if (at >= 0 && position + 1 < ids.length) rows.logprobs[at] = values[ids[position + 1]] - total;
+        }
+        comparison.take(position, runsAt[node], values);
+      }
+    }
+    request.onProgress?.(sequences.length, sequences.length);
+    const all = lanes.map((_, lane) =>
+      results.reduce((sum, rows) => sum.map((count, edit) => count + rows[lane].counts[edit]), new Float64Array(plan.edits.length)),
+    );
+    const positions = sequences.reduce((sum, { ids }) => sum + ids.length, 0) * lanes.length;
+    return {
+      sequences: results.map((rows, index) => scoreOf(normal, plan, rows, normal.from[index], logits[index])),
+      unmatched: countsById(plan, all).unmatched,
+      work: { positions, computed },
+    };
+  } finally {
+    release();
+  }
+}
+
+function emptyRows({ sequences, from, kl: wanted }: NormalScore, index: number, lane: number, edits: number): LaneRows {
+  const { ids } = sequences[index];
+  const length = ids.length - from[index];
+  return {
+    logprobs: new Float32Array(length),
+    kl: wanted && lane > 0 ? new Float32Array(length) : null,
+    top: ids.map(() => []),
+    counts: new Float64Array(edits),
+  };
+}
+
+function scoreOf(
+  { top }: NormalScore,
+  plan: Parameters<typeof countsById>[0],
+  rows: readonly LaneRows[],
+  from: number,
+  logits: Float32Array | null,
+): SequenceScore {
+  const { edits } = countsById(
+    plan,
+    rows.map(({ counts }) => counts),
+  );
+  const edited = rows.slice(1).map((row, at): LaneScore => ({ logprobs: row.logprobs, kl: row.kl, edits: edits[at + 1] }));
+  const first = edited.at(0);
+  return {
+    from,
+    logprobs: rows[0].logprobs,
+    lanes: edited,
+    edited: first?.logprobs ?? null,
+    kl: first?.kl ?? null,
+    top: top > 0 ? { unedited: rows[0].top, edited: first ? rows[1].top : null } : null,
+    logits,
+    edits: first?.edits ?? edits[0],
+  };
+}
+
+/** One position of one sequence: logits that wait until those of the unedited run and of the others have met. */
+interface Meeting {
+  unedited: Float32Array | null;
+  readonly waiting: { readonly lane: number; readonly logits: Float32Array }[];
+  /** Edited lanes that have not come. */
+  missing: number;
+}
+
+/** KL(unedited || edited), in whatever order the two come. */
+class Comparison {
+  private readonly meetings = new Map<string, Meeting>();
+
+  constructor(
+    private readonly normal: NormalScore,
+    private readonly results: readonly (readonly LaneRows[])[],
+  ) {}
+
+  /** @param runs runs whose logits at this position these are; kept as a copy while the other half is missing */
+  take(position: number, runs: readonly { readonly sequence: number; readonly lane: number }[], logits: Float32Array): void {
+    if (!this.normal.kl) return;
+    let copy: Float32Array | null = null;
+    const kept = (): Float32Array => (copy ??= logits.slice());
+    const unedited = new Set(runs.filter(({ lane }) => lane === 0).map(({ sequence }) => sequence));
+    for (const { sequence, lane } of runs) {
+      const at = position + 1 - this.normal.from[sequence];
+      if (at < 0 || at >= this.results[sequence][0].logprobs.length) continue;
+      // What is shared with the unedited run differs by nothing: its KL stays 0.
+      if (lane > 0 && unedited.has(sequence)) continue;
+      const key = `${sequence}/${position}`;
+      let meeting = this.meetings.get(key);
+      if (!meeting) {
+        // Lanes that share the unedited row never come here.
+        meeting = { unedited: null, waiting: [], missing: this.normal.lanes.length - 1 };
+        this.meetings.set(key, meeting);
+      }
+      if (lane === 0) {
+        meeting.unedited = kept();
+        meeting.missing -= runs.filter((run) => run.sequence === sequence && run.lane > 0).length;
+        for (const other of meeting.waiting.splice(0)) this.put(sequence, other.lane, at, meeting.unedited, other.logits, meeting);
+      } else if (meeting.unedited) this.put(sequence, lane, at, meeting.unedited, logits, meeting);
+      else meeting.waiting.push({ lane, logits: kept() });
+      if (meeting.unedited && meeting.missing === 0) this.meetings.delete(key);
+    }
+  }
+
+  private put(sequence: number, lane: number, at: number, unedited: Float32Array, edited: Float32Array, meeting: Meeting): void {
+    const target = this.results[sequence][lane].kl;
+    if (target) target[at] = kl(unedited, edited);
+    meeting.missing--;
+  }
+}
