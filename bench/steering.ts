@@ -2,6 +2,7 @@ import type { ModelInfo } from '../src/engine/engine.ts';
 import { noise } from '../src/engine/random.ts';
 import { planFor } from '../src/engine/request.ts';
 import type { Core } from '../src/engine/webgpu/core.ts';
+import { untilNorm } from '../src/engine/webgpu/forward.ts';
 import { EditBuffers, GraphRun } from '../src/engine/webgpu/graph-run.ts';
 import { loadCore } from '../src/engine/webgpu/load.ts';
 import type { BoundGraph, EditNode, Lane } from '../src/graph/document.ts';
@@ -78,7 +79,7 @@ export async function compareSteering(core: Core, together: number, seconds: num
     // Buffers of its own, so that all arms are ready at once.
     const buffers = new EditBuffers(memory, () => undefined);
     const graph = heads > 0 ? new GraphRun({ device, call: model.call, table, buffers, plan, ...sizes }) : null;
-    const { list } = await core.prepare([row], { taps: graph, logits: true, complete: true });
+    const { list } = await core.prepare([row], { taps: graph, logits: true, until: untilNorm(core.spec) });
     dispatches.set(name, list.length);
     const edits = list.filter(({ pipeline }) => pipeline.label.startsWith('edit'));
     if (edits.length > 0) {

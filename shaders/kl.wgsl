@@ -1,7 +1,7 @@
 // KL(a || b) in nats between the distributions of pairs of rows.
 //
 //   logits [rows, stride] f32, stride a multiple of 4; columns from `vocab` on are ignored
-//   scores [rows] vec2<f32> of logprob.wgsl: y is the row's log-sum-exp
+//   scores [rows] vec2<f32> of logprob.wgsl, whose first targets are the rows in order: y is the row's log-sum-exp
 //   pairs  [pairs] vec2<u32>: rows (a, b)
 //   output [pairs] f32
 //

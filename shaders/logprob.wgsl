@@ -1,21 +1,22 @@
-// Log-probability of a given token in every row, and the row's log-sum-exp (for kl.wgsl).
+// Log-probabilities of given tokens in given rows, and the rows' log-sum-exps (for kl.wgsl).
 //
 //   logits [rows, stride] f32, stride a multiple of 4; columns from `vocab` on are ignored
-//   targets [rows] u32; 0xffffffff (or any id outside the vocabulary): none, its log-probability is written as 0
-//   output [rows] vec2<f32>: (log-probability of the target, log-sum-exp), nats
+//   targets [targets] vec2<u32>: (row, token); token 0xffffffff (or any id outside the vocabulary): none, its log-probability is
+//     written as 0
+//   output [targets] vec2<f32>: (log-probability of the token, log-sum-exp of the row), nats
 //
-// One workgroup of 256 a row, rows along x then y. Numerics: see row_scan.
+// One workgroup of 256 a target, targets along x then y. Numerics: see row_scan.
 
 struct Params {
   vocab: u32,
   stride: u32,
-  rows: u32,
+  targets: u32,
   pad: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> logits: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> targets: array<u32>;
+@group(0) @binding(2) var<storage, read> targets: array<vec2<u32>>;
 @group(0) @binding(3) var<storage, read_write> output: array<vec2<f32>>;
 
 //#include row_scan
@@ -26,18 +27,18 @@ fn main(
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) tid: u32,
 ) {
-  let r = group.y * groups.x + group.x;
-  if (r >= params.rows) {
+  let i = group.y * groups.x + group.x;
+  if (i >= params.targets) {
     return;
   }
-  let base = r * (params.stride / 4u);
+  let base = targets[i].x * (params.stride / 4u);
   let scan = scan_row(tid, base, params.vocab);
   if (tid == 0u) {
-    let id = targets[r];
+    let id = targets[i].y;
     var logprob = 0.0;
     if (id < params.vocab) {
       logprob = logits[base + id / 4u][id % 4u] - scan.logsumexp;
     }
-    output[r] = vec2<f32>(logprob, scan.logsumexp);
+    output[i] = vec2<f32>(logprob, scan.logsumexp);
   }
 }

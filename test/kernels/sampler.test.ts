@@ -225,9 +225,9 @@ async function scoreRows(bench: KernelBench, logits: readonly Float32Array[], ta
   const scores = bench.empty(logits.length * 8);
   const divergences = bench.empty(Math.max(1, pairs.length / 2) * 4);
   await bench.run([
-    logprobDispatch(view, {
+    logprobDispatch(view, logits.length, {
       params: { buffer: bench.uniform(rowParams(view, logits.length)) },
-      targets: { buffer: bench.storage(new Uint32Array(targets)) },
+      targets: { buffer: bench.storage(new Uint32Array(targets.flatMap((token, row) => [row, token]))) },
       output: { buffer: scores },
     }),
     klDispatch(view, pairs.length / 2, {
@@ -280,14 +280,35 @@ describeKernels('logprob and kl', await testDevices(), (bench) => {
     }
   });
 
+  it('take several tokens of one row', async () => {
+    const logits = [normals(1, 517, 3), normals(2, 517, 3)];
+    const view = { binding: { buffer: bench().storage(strided(logits, 544, junk)) }, vocab: 517, stride: 544, rows: 2 };
+    const targets = [0, 3, 1, 5, 1, 516, 0, NO_TOKEN, 1, 5];
+    const scores = bench().empty(5 * 8);
+    await bench().run([
+      logprobDispatch(view, 5, {
+        params: { buffer: bench().uniform(rowParams(view, 5)) },
+        targets: { buffer: bench().storage(new Uint32Array(targets)) },
+        output: { buffer: scores },
+      }),
+    ]);
+    const got = await bench().readF32(scores);
+    for (let i = 0; i < 5; i++) {
+      const row = logits[targets[2 * i]];
+      expect(Math.abs(got[2 * i] - (targets[2 * i + 1] === NO_TOKEN ? 0 : logprob(row, targets[2 * i + 1])))).toBeLessThan(3e-5);
+      expect(Math.abs(got[2 * i + 1] - logSumExp(row))).toBeLessThan(3e-5);
+    }
+    expect(got[2]).toBe(got[8]);
+  });
+
   it('go on along y where x is full', async () => {
     const rows = 13;
     const logits = Array.from({ length: rows }, (_, r) => new Float32Array([r % 7, 1, 2]));
     const view = { binding: { buffer: bench().storage(strided(logits, 32)) }, vocab: 3, stride: 32, rows };
     const scores = bench().empty(rows * 8);
-    const dispatch = logprobDispatch(view, {
+    const dispatch = logprobDispatch(view, rows, {
       params: { buffer: bench().uniform(rowParams(view, rows)) },
-      targets: { buffer: bench().storage(new Uint32Array(rows)) },
+      targets: { buffer: bench().storage(new Uint32Array(logits.flatMap((_, row) => [row, 0]))) },
       output: { buffer: scores },
     });
     expect(dispatch.workgroups).toEqual([rows, 1, 1]);

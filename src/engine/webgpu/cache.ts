@@ -1,4 +1,5 @@
 import type { ModelSpec } from '../../model/spec.ts';
+import type { SlotCopy } from '../prefix-calls.ts';
 import type { Dispatch } from './dispatch.ts';
 import type { Memory } from './memory.ts';
 import type { Params } from './params.ts';
@@ -31,10 +32,16 @@ const commonPrefix = (a: readonly number[], b: readonly number[]): number => {
   return at;
 };
 
+/** Bytes up to which a cache that grows keeps what it has room for. */
+const KEPT_BYTES = 256 * 1048576;
+
+const roundCapacity = (positions: number): number => Math.ceil(positions / 64) * 64;
+
 /** Keys and values of all layers, [slots, capacity, kv_heads, quads]; one slot for each sequence of a batch. */
 export class KvCache {
   private buffers: { readonly keys: GPUBuffer; readonly values: GPUBuffer }[] = [];
   private entries: (CacheEntry | null)[] = [];
+  private copies: GPUBuffer | null = null;
   slots = 0;
   capacity = 0;
 
@@ -45,15 +52,29 @@ export class KvCache {
     private readonly replaced: () => void,
   ) {}
 
-  /** Makes room. Growing forgets what was kept. Throws device/limits. */
+  /** Bytes of a cache of this size. */
+  bytesOf(slots: number, capacity: number): number {
+    return slots * roundCapacity(capacity) * cacheBytesPerToken(this.spec, this.format);
+  }
+
+  /** Slots of this capacity that `bytes` pay for, and that one layer's buffer has room for. */
+  slotsWithin(bytes: number, capacity: number): number {
+    const perLayer = (roundCapacity(capacity) * cacheBytesPerToken(this.spec, this.format)) / (2 * this.spec.layers);
+    return Math.floor(Math.min(bytes / this.bytesOf(1, capacity), this.memory.bindingLimit / perLayer));
+  }
+
+  /**
+   * Makes room. Growing forgets what was kept; it keeps the larger of both measures as long as that takes no more than KEPT_BYTES, so that a
+   * few long contexts after many short ones do not ask for many long ones. Throws device/limits.
+   */
   ensure(slots: number, capacity: number): void {
     if (slots <= this.slots && capacity <= this.capacity) return;
-    const wantedSlots = Math.max(slots, this.slots);
-    const wantedCapacity = Math.max(Math.ceil(capacity / 64) * 64, this.capacity);
+    const both = { slots: Math.max(slots, this.slots), capacity: Math.max(roundCapacity(capacity), this.capacity) };
+    const wanted = this.bytesOf(both.slots, both.capacity) <= KEPT_BYTES ? both : { slots, capacity: roundCapacity(capacity) };
     this.release();
-    this.slots = wantedSlots;
-    this.capacity = wantedCapacity;
-    const bytes = this.slots * this.capacity * this.spec.kvHeads * headQuads(this.spec) * quadBytes[this.format];
+    this.slots = wanted.slots;
+    this.capacity = wanted.capacity;
+    const bytes = this.bytes / (2 * this.spec.layers);
     for (let layer = 0; layer < this.spec.layers; layer += 1) {
       this.buffers.push({ keys: this.memory.storage('keys', bytes), values: this.memory.storage('values', bytes) });
     }
@@ -104,18 +125,28 @@ export class KvCache {
     return best;
   }
 
-  /** Copies positions [0, count) of a slot to another, in every layer. */
-  copy(params: Params, from: number, to: number, count: number): Dispatch[] {
+  /** Leading positions of slots, copied to other slots in every layer. The list is written at once, so it holds for the next submit only. */
+  copy(params: Params, copies: readonly SlotCopy[]): Dispatch[] {
+    if (copies.length === 0) return [];
+    const bytes = copies.length * 16;
+    if (!this.copies || this.copies.size < bytes) {
+      if (this.copies) {
+        this.memory.free(this.copies);
+        this.replaced();
+      }
+      this.copies = this.memory.storage('slot copies', Math.max(1024, 2 * bytes));
+    }
+    const list = this.copies;
+    this.memory.device.queue.writeBuffer(list, 0, new Uint32Array(copies.flatMap(({ from, to, positions }) => [from, to, positions, 0])));
     const perPosition = this.spec.kvHeads * headQuads(this.spec);
-    const elements = count * perPosition;
-    const groups = Math.max(1, Math.min(1024, Math.ceil(elements / 64)));
-    const stride = this.capacity * perPosition;
+    const elements = copies.map(({ positions }) => positions * perPosition);
+    const groups = Math.max(1, Math.min(256, Math.ceil(Math.max(...elements) / 256)));
     return this.buffers.flatMap(({ keys, values }) =>
       [keys, values].map((buffer) => ({
         variant: { shader: 'cache_copy', includes: { kv: `kv_${this.format}` } },
-        bindings: [params.get([from * stride, to * stride, elements, groups * 64]), { buffer }],
-        workgroups: [groups, 1, 1] as const,
-        cost: elements,
+        bindings: [params.get([this.capacity * perPosition, perPosition, 0, 0]), { buffer: list }, { buffer }],
+        workgroups: [groups, copies.length, 1] as const,
+        cost: elements.reduce((sum, count) => sum + count, 0),
       })),
     );
   }

@@ -5,7 +5,7 @@ import type { ModelInfo } from '../engine.ts';
 import type { DeviceHealth } from './device.ts';
 import type { EditBuffers } from './graph-run.ts';
 import { GraphRun, type RowRef } from './graph-run.ts';
-import { ATTENTION_SPAN, forwardDispatches, type ForwardModel, type Taps } from './forward.ts';
+import { ATTENTION_SPAN, forwardDispatches, headDispatches, type ForwardModel, type Taps } from './forward.ts';
 import { MATVEC_ROWS } from './matmul.ts';
 import type { Memory } from './memory.ts';
 import type { Recorded, Recorder } from './recorder.ts';
@@ -15,8 +15,8 @@ import type { Activations, Scratch } from './scratch.ts';
 export interface CallOptions {
   readonly taps: Taps | null;
   readonly logits: boolean;
-  /** Run to the end although no logits are wanted. */
-  readonly complete: boolean;
+  /** With `logits` false, see ForwardCall.until. */
+  readonly until: number;
 }
 
 export interface PreparedCall {
@@ -83,10 +83,23 @@ export class Core {
         activations,
         taps: options.taps,
         logits,
-        complete: options.complete,
+        until: options.until,
       }),
     );
     return { list, logits, activations };
+  }
+
+  /**
+   * Records the head over rows that lie normed in `Activations.x` already, and says what they are to whoever taps logits.
+   * Rows need no order.
+   */
+  async prepareHead(rows: readonly CallRow[], taps: Taps | null): Promise<{ list: readonly Recorded[]; logits: GPUBuffer }> {
+    const activations = this.scratch.ensure(rows.length);
+    const logits = this.scratch.logits(rows.length);
+    const { queue } = this.device;
+    if (taps) queue.writeBuffer(activations.table, 0, rowTable(rows));
+    queue.writeBuffer(this.model.call, 0, new Uint32Array([rows.length, 0, 0, 0]));
+    return { list: await this.recorder.compile(headDispatches(this.model, rows.length, activations.x, logits, taps)), logits };
   }
 
   /** A plan made ready for calls of at most these sizes; null when the graph does nothing. */

@@ -1,4 +1,4 @@
-import type { PointName } from '../../graph/points.ts';
+import { forwardOrder, type PointName } from '../../graph/points.ts';
 import type { ModelSpec } from '../../model/spec.ts';
 import { headQuads, type KvCache } from './cache.ts';
 import type { Dispatch } from './dispatch.ts';
@@ -47,11 +47,26 @@ export interface ForwardCall {
   readonly spanRows: 1 | 4;
   readonly activations: Activations;
   readonly taps: Taps | null;
-  /** f32 [rows, padded vocabulary]; null: keys and values are all that is wanted, and the pass ends once the last layer's are kept. */
+  /** f32 [rows, padded vocabulary]; null: no logits. */
   readonly logits: GPUBuffer | null;
-  /** With logits null: run to the end all the same, because something reads or edits there. */
-  readonly complete: boolean;
+  /**
+   * With logits null: place in the forward pass (`forwardOrder`) behind which nothing is wanted, so that the pass may end there. Keys and
+   * values are kept in every layer that comes before it.
+   */
+  readonly until: number;
 }
+
+/** Nothing but keys and values is wanted. */
+export const untilKeys = (spec: ModelSpec): number => forwardOrder('v', spec.layers - 1, spec.layers);
+/** The keys and values that later positions need to get to a place. */
+export function keysUntil(spec: ModelSpec, until: number): number {
+  for (let layer = spec.layers - 1; layer >= 0; layer -= 1) {
+    if (until >= forwardOrder('q', layer, spec.layers)) return Math.min(until, forwardOrder('v', layer, spec.layers));
+  }
+  return until;
+}
+/** To the last norm, whose output is left in `Activations.x`. */
+export const untilNorm = (spec: ModelSpec): number => forwardOrder('final_norm', -1, spec.layers);
 
 export const ATTENTION_SPAN = 4;
 
@@ -99,6 +114,8 @@ export function forwardDispatches(model: ForwardModel, call: ForwardCall): Dispa
   const queryWidth = spec.heads * spec.headDim;
   const kvWidth = spec.kvHeads * spec.headDim;
 
+  const until = call.logits ? Number.POSITIVE_INFINITY : call.until;
+  const order = (point: PointName, layer: number): number => forwardOrder(point, layer, spec.layers);
   const touches = (point: PointName, layer: number): boolean => taps?.touches(point, layer) ?? false;
   const tap = (point: PointName, layer: number, buffer: GPUBuffer, stride: number, column = 0): void => {
     if (taps && touches(point, layer)) list.push(...taps.dispatches(point, layer, { buffer, stride, column }, rows));
@@ -176,6 +193,7 @@ export function forwardDispatches(model: ForwardModel, call: ForwardCall): Dispa
   for (let layer = 0; layer < spec.layers; layer += 1) {
     const lw = weights.layers[layer];
     const last = layer === spec.layers - 1;
+    if (until < order('q', layer)) return list;
 
     product(lw.qkv, a.x, a.qkv, w.qkv, model.arithmetic.projections);
     if (touches('q', layer) || touches('k', layer) || touches('v', layer)) {
@@ -187,7 +205,7 @@ export function forwardDispatches(model: ForwardModel, call: ForwardCall): Dispa
     } else {
       rope(layer, spec.headNorm, true);
     }
-    if (last && !call.logits && !call.complete) break;
+    if (until <= order('v', layer)) return list;
 
     const kv = cache.layer(layer);
     list.push({
@@ -216,6 +234,7 @@ export function forwardDispatches(model: ForwardModel, call: ForwardCall): Dispa
       cost: rows * queryWidth * 512,
     });
     tap('z', layer, a.z, w.query);
+    if (until <= order('z', layer)) return list;
     product(lw.o, a.z, a.block, w.hidden, model.arithmetic.projections);
     tap('attn_out', layer, a.block, w.hidden);
     addThenNorm([['resid_mid', layer]], lw.preMlpNorm, lw.postAttnNorm);
@@ -261,10 +280,21 @@ export function forwardDispatches(model: ForwardModel, call: ForwardCall): Dispa
     );
   }
 
-  if (call.logits || call.complete) tap('final_norm', -1, a.x, w.hidden);
-  if (call.logits) {
-    product(weights.head, a.x, call.logits, w.vocab, model.arithmetic.head);
-    tap('logits', -1, call.logits, w.vocab);
-  }
+  tap('final_norm', -1, a.x, w.hidden);
+  if (call.logits) list.push(...headDispatches(model, rows, a.x, call.logits, taps));
   return list;
+}
+
+/** Logits of normed rows, f32 [rows, padded vocabulary], and what is tapped there. */
+export function headDispatches(model: ForwardModel, rows: number, x: GPUBuffer, logits: GPUBuffer, taps: Taps | null): Dispatch[] {
+  const { vocab } = paddedWidths(model.spec);
+  const list = model.matmul.dispatches(
+    model.weights.head,
+    rows,
+    { call: model.call, x, out: logits, outStride: vocab },
+    model.arithmetic.head,
+    null,
+  );
+  if (!taps?.touches('logits', -1)) return list;
+  return [...list, ...taps.dispatches('logits', -1, { buffer: logits, stride: vocab, column: 0 }, rows)];
 }

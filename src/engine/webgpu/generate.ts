@@ -5,6 +5,7 @@ import type { GenerateRequest, GenerateSummary, LaneStep, Step } from '../engine
 import { normalizeGenerate, planFor, type NormalGenerate } from '../request.ts';
 import { selects, type TokenRow } from '../rows.ts';
 import { roundRows, type Core } from './core.ts';
+import { untilKeys, untilNorm } from './forward.ts';
 import type { GraphRun, RowRef } from './graph-run.ts';
 import { Memory } from './memory.ts';
 import { Readback } from './readback.ts';
@@ -197,10 +198,8 @@ class Generation {
       at = to;
     }
     if (lanes > 1 && touched > 0) {
-      const copies = Array.from({ length: lanes - 1 }, (_, index) =>
-        core.model.cache.copy(core.model.params, 0, index + 1, touched),
-      ).flat();
-      core.recorder.submit(await core.recorder.compile(copies));
+      const copies = Array.from({ length: lanes - 1 }, (_, index) => ({ from: 0, to: index + 1, positions: touched }));
+      core.recorder.submit(await core.recorder.compile(core.model.cache.copy(core.model.params, copies)));
     }
     const all = this.sequences.map((_, lane) => lane);
     if (whole) {
@@ -220,7 +219,8 @@ class Generation {
     const { cache } = core.model;
     const found = cache.findClean(prompt, limit);
     if (found.length > 0 && found.slot !== 0) {
-      core.recorder.submit(await core.recorder.compile(cache.copy(core.model.params, found.slot, 0, found.length)));
+      const copies = [{ from: found.slot, to: 0, positions: found.length }];
+      core.recorder.submit(await core.recorder.compile(cache.copy(core.model.params, copies)));
     }
     this.reused = found.length;
     return found.length;
@@ -242,7 +242,11 @@ class Generation {
     graph?.select(refs, 0);
     // Logits of these positions are read by nobody, but an edit there acts on them and is counted.
     const logits = complete && (graph?.touches('logits', -1) ?? false);
-    const { list } = await core.prepare(rows, { taps: graph, logits, complete: complete && graph !== null });
+    const { list } = await core.prepare(rows, {
+      taps: graph,
+      logits,
+      until: complete && graph !== null ? untilNorm(core.spec) : untilKeys(core.spec),
+    });
     core.recorder.submit(list);
     await core.settle(this.signal);
   }
@@ -253,7 +257,7 @@ class Generation {
     const width = paddedWidths(core.spec).vocab;
     const last = this.prompt.length - 1;
     const rows = this.sequences.map((_, lane) => ({ token: this.prompt[last], slot: lane, position: last, flags: lane | LAST_PROMPT_BIT }));
-    const { list, logits, activations } = await core.prepare(rows, { taps: graph, logits: true, complete: true });
+    const { list, logits, activations } = await core.prepare(rows, { taps: graph, logits: true, until: untilNorm(core.spec) });
     if (!logits) throw new TillerError('internal', { problem: 'no logits' });
     const output = memory.storage('sampled', RING * lanes * 8);
     const seeds = memory.storage('seeds', lanes * 4);

@@ -152,8 +152,9 @@ export class GraphRun implements Taps {
   /**
    * Says for every row of a call which nodes act there. `ring` is the ring step of these rows (0 except while decoding);
    * rows of a call that start at position `from` come in any order, but all lanes of a sequence are there.
+   * @param patching false where nothing takes vectors from other lanes, and rows are of many sequences
    */
-  select(rows: readonly RowRef[], ring: number): void {
+  select(rows: readonly RowRef[], ring: number, patching = true): void {
     const { plan, rowWords } = this;
     const bits = new Uint32Array(rows.length * rowWords);
     const answers = new Map<CompiledSelector, boolean>();
@@ -170,8 +171,13 @@ export class GraphRun implements Taps {
       for (const edit of plan.edits) if (this.acts(edit, row.lane) && chosen(edit.tokens)) mark(edit.index);
       for (const read of plan.reads) if (chosen(read.tokens)) mark(plan.edits.length + read.index);
     });
-    this.selectSources(rows, bits);
+    if (patching) this.selectSources(rows, bits);
     this.options.device.queue.writeBuffer(this.buffers.chosen, ring * rows.length * rowWords * 4, bits);
+  }
+
+  /** What gates look at: [rows, words] at `readings`, [slots, words] at `held`, in 32-bit words. */
+  get readingState(): { readonly buffer: GPUBuffer; readonly readings: number; readonly held: number; readonly words: number } {
+    return { buffer: this.buffers.state, readings: this.readings, held: this.held, words: this.program.reads * 2 };
   }
 
   get counts(): { readonly buffer: GPUBuffer; readonly offset: number; readonly size: number } {

@@ -37,7 +37,7 @@ export function sampleParams(
   return bytes;
 }
 
-/** The uniform, 16 bytes, of `logprob` (count: rows, last: 0), `kl` (count: pairs, last: 0) and `topk` (count: rows, last: n). */
+/** The uniform, 16 bytes, of `logprob` (count: targets, last: 0), `kl` (count: pairs, last: 0) and `topk` (count: rows, last: n). */
 export function rowParams(logits: Pick<LogitsView, 'vocab' | 'stride'>, count: number, last = 0): Uint32Array<ArrayBuffer> {
   return new Uint32Array([logits.vocab, logits.stride, count, last]);
 }
@@ -68,20 +68,22 @@ export function sampleDispatch(
 }
 
 /**
- * Log-probability of one target a row and the row's log-sum-exp.
- * @param buffers.params `rowParams(logits, rows)`
- * @param buffers.targets u32 a row, NO_TOKEN for none
- * @param buffers.output vec2<f32> a row: (log-probability, 0 for none; log-sum-exp)
+ * Log-probabilities of tokens in rows, and the rows' log-sum-exps.
+ * @param count number of targets
+ * @param buffers.params `rowParams(logits, count)`
+ * @param buffers.targets vec2<u32> a target: row and token, NO_TOKEN for none
+ * @param buffers.output vec2<f32> a target: (log-probability, 0 for none; log-sum-exp)
  */
 export function logprobDispatch(
   logits: LogitsView,
+  count: number,
   buffers: Readonly<Record<'params' | 'targets' | 'output', GPUBufferBinding>>,
 ): Dispatch {
   return {
     variant: samplerKernels.logprob,
     bindings: [buffers.params, logits.binding, buffers.targets, buffers.output],
-    workgroups: grid(logits.rows),
-    cost: logits.rows * logits.vocab,
+    workgroups: grid(count),
+    cost: count * logits.vocab,
   };
 }
 
@@ -89,7 +91,7 @@ export function logprobDispatch(
  * KL(a || b) in nats for pairs of rows of the same logits.
  * @param count number of pairs
  * @param buffers.params `rowParams(logits, count)`
- * @param buffers.scores output of `logprobDispatch` over the same logits
+ * @param buffers.scores output of `logprobDispatch` over the same logits, whose first targets are the rows in order
  * @param buffers.pairs vec2<u32> a pair: rows a and b
  * @param buffers.output f32 a pair
  */

@@ -1,192 +1,244 @@
-import { TillerError } from '../../errors/error.ts';
+import { countsById } from '../../graph/counts.ts';
 import type { Plan } from '../../graph/plan.ts';
-import type { LaneScore, ScoreRequest, Scores, TopToken } from '../engine.ts';
-
-import { normalizeScore, planFor, type NormalScore } from '../request.ts';
+import { SelectedCounts } from '../edit-counts.ts';
+import type { LaneScore, ScoreRequest, Scores, SequenceScore, TopToken } from '../engine.ts';
+import { PrefixTreeBuilder, pathOf, seenByRunning, type PrefixRun, type PrefixTree } from '../prefix-tree.ts';
+import { normalizeScore, planFor, throwIfAborted, type NormalScore } from '../request.ts';
+import { ScoredRows } from '../scored-rows.ts';
 import type { Core } from './core.ts';
-import type { GraphRun } from './graph-run.ts';
+import { untilKeys, untilNorm } from './forward.ts';
+import { HeadStage, logitEdits, rowWidth, type HeadResults } from './head-stage.ts';
 import { Memory } from './memory.ts';
-import { Readback } from './readback.ts';
-import { klDispatch, logprobDispatch, MAX_TOP, NO_TOKEN, rowParams, topkDispatch } from './sampler.ts';
+import { mostRows, runPrefixTree } from './prefix-run.ts';
+import { MAX_TOP } from './sampler.ts';
 import { paddedWidths } from './scratch.ts';
-import { runSequences } from './sequences.ts';
 
-/** Most bytes of logits that one call keeps on the device. */
+/** Most bytes of logits that one batch takes on the device, and of rows that wait for it. */
 const LOGIT_BYTES = 64 * 1048576;
+const KEPT_BYTES = 64 * 1048576;
+/** Most positions of a tree: nodes have to fit the 16 bits that a row has for them. */
+const TREE_POSITIONS = 65535;
 
-/** Log-probabilities of given sequences, unedited and edited, reduced on the device. See Engine.score. */
+/**
+ * Log-probabilities of given sequences, unedited and edited, reduced on the device. See Engine.score. Sequences and conditions are taken in
+ * blocks; what those of a block share is computed once.
+ */
 export async function score(core: Core, request: ScoreRequest): Promise<Scores> {
   const normal = normalizeScore(request, core.info, MAX_TOP);
-  const { sequences, from } = normal;
   const plan = planFor(normal.graph, core.info, core.info.vocab, normal.lanes);
-  if (request.signal?.aborted) throw new TillerError('request/aborted');
-  const lanes = normal.lanes.length === 1 ? [0] : normal.lanes.slice(1).map((_, i) => i + 1);
-  const parts: LanePart[] = [];
-  for (const lane of lanes) parts.push(await scoreLane(core, request, normal, plan, lane));
-  const positions = sequences.reduce((sum, { ids }) => sum + ids.length, 0);
-  return {
-    sequences: sequences.map(({ ids }, index) => {
-      const edited = normal.graph
-        ? parts.map(({ results, edits }): LaneScore => {
-            const { logprobs, kl } = results[index];
-            return {
-              logprobs: (logprobs.at(1) ?? logprobs[0]).slice(from[index] - 1),
-              kl: normal.kl ? kl.slice(from[index] - 1) : null,
-              edits: edits[index],
-            };
-          })
-        : [];
-      const first = parts[0].results[index];
-      const tops = (lane: number): TopToken[][] =>
-        ids.map((_, t) => (t < normal.looked[index].first ? [] : (first.top.at(lane) ?? first.top[0])[t]));
-      return {
-        from: from[index],
-        logprobs: first.logprobs[0].slice(from[index] - 1),
-        lanes: edited,
-        edited: edited.at(0)?.logprobs ?? null,
-        kl: edited.at(0)?.kl ?? null,
-        top: normal.top > 0 ? { unedited: tops(0), edited: normal.graph ? tops(1) : null } : null,
-        logits: first.logits,
-        edits: parts[0].edits[index],
-      };
-    }),
-    unmatched: parts[0].unmatched.filter((id) => parts.every((part) => part.unmatched.includes(id))),
-    work: { positions: positions * normal.lanes.length, computed: positions * normal.lanes.length },
-  };
-}
-
-interface LanePart {
-  readonly results: readonly {
-    readonly logprobs: Float32Array[];
-    readonly kl: Float32Array;
-    readonly top: TopToken[][][];
-    readonly logits: Float32Array | null;
-  }[];
-  readonly edits: readonly Readonly<Record<string, number>>[];
-  readonly unmatched: readonly string[];
-}
-
-/** All sequences, unedited and in one lane. */
-async function scoreLane(core: Core, request: ScoreRequest, normal: NormalScore, plan: Plan, lane: number): Promise<LanePart> {
-  const { sequences, top } = normal;
-  const acts = plan.edits.some((edit) => plan.strengthOf(lane, edit.index) !== null);
-  // A graph that edits nothing is the unedited model: computed once, so that it is equal bit for bit.
-  const lanes = acts ? [0, lane] : [0];
+  throwIfAborted(request.signal);
   const release = await core.acquire();
-  const memory = new Memory(core.device);
   try {
-    const width = paddedWidths(core.spec).vocab;
-    const { vocab } = core.spec;
-    const maxRows = Math.max(
-      lanes.length,
-      Math.min(core.chunkRows, Math.floor(Math.min(LOGIT_BYTES, core.memory.bindingLimit) / (width * 4))),
-    );
-    const room = Math.max(maxRows, ...sequences.map((sequence) => sequence.ids.length * lanes.length));
-    const buffers = {
-      targets: memory.storage('targets', room * 4),
-      scores: memory.storage('scores', room * 8),
-      pairs: memory.storage('pairs', room * 8),
-      kl: memory.storage('kl', room * 4),
-      top: memory.storage('top tokens', Math.max(1, room * top) * 8),
-    };
-    const uniform = (label: string): GPUBuffer => memory.make(label, 16, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST);
-    const params = { logprob: uniform('logprob'), kl: uniform('kl'), topk: uniform('topk') };
-
-    const results = sequences.map(({ ids }) => ({
-      logprobs: lanes.map(() => new Float32Array(ids.length - 1)),
-      kl: new Float32Array(ids.length - 1),
-      top: lanes.map(() => [] as TopToken[][]),
-      logits: request.logits ? new Float32Array(ids.length * vocab) : null,
-    }));
-
-    const counted = await runSequences(
-      core,
-      plan,
-      lanes,
-      sequences,
-      maxRows,
-      request.signal,
-      async ({ rows, refs, graph: run }) => {
-        const { list, logits } = await core.prepare(rows, { taps: run, logits: true, complete: true });
-        if (!logits) throw new TillerError('internal', { problem: 'no logits' });
-        const view = { binding: { buffer: logits }, vocab, stride: width, rows: rows.length };
-        const { queue } = core.device;
-        queue.writeBuffer(buffers.targets, 0, new Uint32Array(refs.map((ref) => ref.sequence.ids[ref.position + 1] ?? NO_TOKEN)));
-        queue.writeBuffer(params.logprob, 0, rowParams(view, rows.length));
-        const binding = (buffer: GPUBuffer): GPUBufferBinding => ({ buffer });
-        const after = [
-          logprobDispatch(view, { params: binding(params.logprob), targets: binding(buffers.targets), output: binding(buffers.scores) }),
-        ];
-        const pairs: number[] = [];
-        if (lanes.length === 2) {
-          const rowOf = new Map(refs.map((ref, row) => [`${ref.member.sequence} ${ref.lane} ${ref.position}`, row]));
-          refs.forEach((ref, row) => {
-            if (ref.lane === lane) pairs.push(rowOf.get(`${ref.member.sequence} 0 ${ref.position}`) ?? row, row);
-          });
-          queue.writeBuffer(buffers.pairs, 0, new Uint32Array(pairs));
-          queue.writeBuffer(params.kl, 0, rowParams(view, pairs.length / 2));
-          after.push(
-            klDispatch(view, pairs.length / 2, {
-              params: binding(params.kl),
-              scores: binding(buffers.scores),
-              pairs: binding(buffers.pairs),
-              output: binding(buffers.kl),
-            }),
-          );
-        }
-        if (top > 0) {
-          queue.writeBuffer(params.topk, 0, rowParams(view, rows.length, top));
-          after.push(topkDispatch(view, { params: binding(params.topk), output: binding(buffers.top) }));
-        }
-        const readback = Readback.prepare(core.device, core.health, [
-          { buffer: buffers.scores, offset: 0, size: rows.length * 8 },
-          { buffer: buffers.kl, offset: 0, size: pairs.length * 2 },
-          { buffer: buffers.top, offset: 0, size: rows.length * top * 8 },
-          { buffer: logits, offset: 0, size: request.logits ? rows.length * width * 4 : 0 },
-        ]);
-        core.recorder.submit([...list, ...(await core.recorder.compile(after))], (encoder) => readback.encode(encoder));
-        const [scoreBytes, klBytes, topBytes, logitBytes] = await readback.take();
-        const scores = new Float32Array(scoreBytes);
-        const kl = new Float32Array(klBytes);
-        const topIds = new Uint32Array(topBytes);
-        const topLogprobs = new Float32Array(topBytes);
-        const allLogits = new Float32Array(logitBytes);
-        refs.forEach((ref, row) => {
-          const result = results[ref.member.sequence];
-          const at = lanes.indexOf(ref.lane);
-          const { position } = ref;
-          if (position < result.logprobs[at].length) result.logprobs[at][position] = scores[row * 2];
-          if (top > 0) {
-            result.top[at][position] = Array.from({ length: Math.min(top, vocab) }, (_, i) => ({
-              id: topIds[(row * top + i) * 2],
-              logprob: topLogprobs[(row * top + i) * 2 + 1],
-            }));
-          }
-          if (result.logits && ref.lane === lanes.at(-1)) {
-            result.logits.set(allLogits.subarray(row * width, row * width + vocab), position * vocab);
-          }
-        });
-        for (let pair = 0; pair < pairs.length / 2; pair += 1) {
-          const ref = refs[pairs[pair * 2 + 1]];
-          const result = results[ref.member.sequence];
-          if (ref.position < result.kl.length) result.kl[ref.position] = kl[pair];
-        }
-      },
-      async (run) => readCounts(core, run),
-      request.onProgress,
-    );
-
-    return { results, ...counted };
+    const scoring = new Scoring(core, request, normal, plan);
+    for (const tree of scoring.blocks()) await scoring.run(tree);
+    return scoring.scores();
   } finally {
-    memory.freeAll();
     release();
   }
 }
 
-/** Edits applied so far, by row of the strength table. */
-export async function readCounts(core: Core, run: GraphRun): Promise<Uint32Array[]> {
-  const readback = Readback.prepare(core.device, core.health, [run.counts]);
-  core.recorder.submit([], (encoder) => readback.encode(encoder));
-  const [bytes] = await readback.take();
-  return run.countsOf(bytes);
+class Scoring {
+  private readonly logprobs: Float32Array[][];
+  private readonly kl: Float32Array[][];
+  /** By sequence, then unedited and first lane. */
+  private readonly top: (readonly TopToken[])[][][];
+  private readonly logits: (Float32Array | null)[];
+  private readonly counts: Uint32Array[][];
+  private readonly selected: SelectedCounts;
+  /** Edits at the logits whose gates are seen there only, so that all their rows have to be looked at. */
+  private readonly gatedLogits: Plan['edits'];
+  private readonly positions: number;
+  private computed = 0;
+  private done = 0;
+
+  constructor(
+    private readonly core: Core,
+    private readonly request: ScoreRequest,
+    private readonly normal: NormalScore,
+    private readonly plan: Plan,
+  ) {
+    const { sequences, lanes, from, top, logits } = normal;
+    const each = (): Float32Array[][] => sequences.map(({ ids }, s) => lanes.map(() => new Float32Array(ids.length - from[s])));
+    this.logprobs = each();
+    this.kl = normal.kl ? each() : [];
+    this.top = top > 0 ? sequences.map(({ ids }) => lanes.slice(0, 2).map(() => ids.map(() => []))) : [];
+    this.logits = sequences.map(({ ids }) => (logits ? new Float32Array(ids.length * core.spec.vocab) : null));
+    this.selected = new SelectedCounts(plan, sequences);
+    this.counts = sequences.map(() => []);
+    this.gatedLogits = logitEdits(plan).filter(seenByRunning);
+    this.positions = sequences.reduce((sum, { ids }) => sum + ids.length, 0) * lanes.length;
+  }
+
+  /** Trees over some sequences each, all their lanes or as many as a block has room for beside the unedited one. */
+  *blocks(): Generator<PrefixTree, void, void> {
+    const { sequences, lanes, looked } = this.normal;
+    const room = Math.max(1, Math.floor(Math.min(KEPT_BYTES, this.core.memory.bindingLimit) / (rowWidth(this.core, this.plan) * 4)));
+    let builder = new PrefixTreeBuilder(this.plan, sequences);
+    let rows = 0;
+    let runs = 0;
+    for (const [s, { ids }] of sequences.entries()) {
+      const { first, end } = looked[s];
+      // Rows that are looked at only where a gate has to be seen are few; their memory is counted when it is taken.
+      const add = (lane: number): void => {
+        const before = builder.positions;
+        builder.add(s, lane, end > first ? end : 0);
+        rows += Math.min(Math.max(0, end - first), first === 0 ? builder.positions - before : Infinity);
+        runs += 1;
+      };
+      const full = (more: number): boolean =>
+        runs > 0 && (rows + more * (end - first) > room || builder.positions + more * ids.length > TREE_POSITIONS);
+      // A sequence whose lanes do not fit starts a block of its own, and goes on in further ones if it must.
+      if (rows + (end - first) > room || builder.positions + ids.length * lanes.length > TREE_POSITIONS) {
+        if (runs > 0) yield builder.build();
+        builder = new PrefixTreeBuilder(this.plan, sequences);
+        rows = runs = 0;
+      }
+      for (let lane = 0; lane < lanes.length; lane += 1) {
+        if (lane > 1 && full(1)) {
+          yield builder.build();
+          builder = new PrefixTreeBuilder(this.plan, sequences);
+          rows = runs = 0;
+          add(0);
+        }
+        add(lane);
+      }
+    }
+    if (runs > 0) yield builder.build();
+  }
+
+  async run(tree: PrefixTree): Promise<void> {
+    const { core, plan, normal, request } = this;
+    const gated = (lane: number): boolean => this.gatedLogits.some((edit) => plan.strengthOf(lane, edit.index) !== null);
+    const rows = new ScoredRows(tree, normal, gated);
+    const width = paddedWidths(core.spec).vocab;
+    const batchRows = Math.max(2, Math.min(core.chunkRows, Math.floor(Math.min(LOGIT_BYTES, core.memory.bindingLimit) / (width * 4))));
+    const callRows = rowWidth(core, plan) === width ? batchRows : core.chunkRows;
+    const most = Math.max(mostRows(tree, callRows), batchRows);
+    // Everything that grows grows before graph runs are made, which name buffers.
+    core.scratch.ensure(most);
+    const memory = new Memory(core.device);
+    const counted = plan.edits.some(seenByRunning);
+    const total = tree.nodes.reduce((sum, { from, to, lone }) => sum + (to - from) * ((lone?.helpers.length ?? 0) + 1), 0);
+    const share = tree.runs.reduce(
+      (sum, run) => sum + (run.lane === 0 && this.counts[run.sequence].length > 0 ? 0 : this.lengthOf(run)),
+      0,
+    );
+    let here = 0;
+    try {
+      const head = new HeadStage(core, memory, plan, normal.sequences, tree, rows, most);
+      const counts = await runPrefixTree(
+        core,
+        plan,
+        normal.sequences,
+        tree,
+        {
+          rows: callRows,
+          signal: request.signal,
+          onRows: (count) => {
+            here += count;
+            request.onProgress?.(Math.floor(this.done + (share * here) / (total + 1)), this.positions);
+          },
+        },
+        async (call) => {
+          const looked = call.refs.some((ref) => ref.wanted && rows.of(ref.node, ref.position) >= 0);
+          // Without rows to keep, keys and values are all that is wanted, unless an edit further on has to be counted.
+          const all = looked || (counted && call.graph !== null);
+          const until = all ? untilNorm(core.spec) : untilKeys(core.spec);
+          const { list, logits, activations } = await core.prepare(call.rows, { taps: call.graph, logits: all && head.early, until });
+          core.recorder.submit([...list, ...(await core.recorder.compile(head.keep(call, logits ?? activations.x)))]);
+        },
+      );
+      this.computed += total;
+      const consumers = this.logitConsumers(tree, rows);
+      const results = await head.run(rows.batches(batchRows), {
+        top: normal.top,
+        wantsLogits: consumers && ((row) => consumers.has(row)),
+        onLogits: (row, logits) => consumers?.get(row)?.forEach(([s, position]) => this.logits[s]?.set(logits, position * core.spec.vocab)),
+        signal: request.signal,
+      });
+      this.collect(tree, rows, counts, results);
+      this.done += share;
+      request.onProgress?.(this.done, this.positions);
+    } finally {
+      memory.freeAll();
+      core.recorder.forget();
+    }
+  }
+
+  private lengthOf({ sequence }: PrefixRun): number {
+    return this.normal.sequences[sequence].ids.length;
+  }
+
+  /** By row, where its logits go: sequence and position; null where none are wanted. */
+  private logitConsumers(tree: PrefixTree, rows: ScoredRows): Map<number, [number, number][]> | null {
+    if (!this.normal.logits) return null;
+    const consumers = new Map<number, [number, number][]>();
+    const lane = Math.min(1, this.normal.lanes.length - 1);
+    for (const run of tree.runs) {
+      if (run.lane !== lane) continue;
+      rows.visit(run, 0, run.end, (row, position) => {
+        const list = consumers.get(row) ?? [];
+        consumers.set(row, list);
+        list.push([run.sequence, position]);
+      });
+    }
+    return consumers;
+  }
+
+  /** Hands every run what came of its rows. */
+  private collect(tree: PrefixTree, rows: ScoredRows, counts: Uint32Array[] | null, results: HeadResults): void {
+    const { sequences, from, looked, kl } = this.normal;
+    for (const run of tree.runs) {
+      const { sequence: s, lane } = run;
+      const { ids } = sequences[s];
+      const logprobs = this.logprobs[s][lane];
+      rows.visit(run, from[s] - 1, ids.length - 1, (row, position) => {
+        const at = position + 1 - from[s];
+        logprobs[at] = results.logprobs[row][rows.targets[row].indexOf(ids[position + 1])];
+        if (kl && lane > 0) this.kl[s][lane][at] = results.kl[row];
+      });
+      if (this.top.length > 0 && lane <= 1) {
+        rows.visit(run, looked[s].first, looked[s].end, (row, position) => (this.top[s][lane][position] = results.top[row]));
+      }
+      const edits = this.selected.of(s, lane);
+      for (const node of pathOf(tree, run)) {
+        counts?.[node].forEach((count, edit) => (edits[edit] += seenByRunning(this.plan.edits[edit]) ? count : 0));
+        results.counts?.[node].forEach((count, edit) => (edits[edit] += this.gatedLogits.some(({ index }) => index === edit) ? count : 0));
+      }
+      this.counts[s][lane] = edits;
+    }
+  }
+
+  scores(): Scores {
+    const { normal, plan } = this;
+    const { sequences, lanes, from, top } = normal;
+    const totals = lanes.map((_, lane) => {
+      const sum = new Float64Array(plan.edits.length);
+      for (const counts of this.counts) counts[lane].forEach((count, edit) => (sum[edit] += count));
+      return sum;
+    });
+    return {
+      sequences: sequences.map((_, s): SequenceScore => {
+        const { edits } = countsById(plan, this.counts[s]);
+        const edited = lanes.slice(1).map((_lane, i): LaneScore => ({
+          logprobs: this.logprobs[s][i + 1],
+          kl: normal.kl ? this.kl[s][i + 1] : null,
+          edits: edits[i + 1],
+        }));
+        const first = edited.at(0);
+        return {
+          from: from[s],
+          logprobs: this.logprobs[s][0],
+          lanes: edited,
+          edited: first?.logprobs ?? null,
+          kl: first?.kl ?? null,
+          top: top > 0 ? { unedited: this.top[s][0], edited: first ? this.top[s][1] : null } : null,
+          logits: this.logits[s],
+          edits: first?.edits ?? edits[0],
+        };
+      }),
+      unmatched: countsById(plan, totals).unmatched,
+      work: { positions: this.positions, computed: this.computed },
+    };
+  }
 }
