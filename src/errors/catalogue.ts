@@ -166,6 +166,12 @@ const rows = {
     why: 'Only engines that exist on this machine can run.',
     fix: 'Use --engine auto, webgpu or reference.',
   },
+  // --- statistics ---------------------------------------------------------------------------------------------------
+  'stats/data': {
+    what: 'The numbers cannot be used: {problem}',
+    why: 'A result from them would mean nothing.',
+    fix: 'Check the examples: both classes are needed, and activations that are finite numbers.',
+  },
   // --- examples -----------------------------------------------------------------------------------------------------
   'examples/file': {
     what: '{name} cannot be read as examples: {problem}',
