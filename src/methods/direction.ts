@@ -1,3 +1,5 @@
+import { mean as average, standardDeviation } from '../stats/moments.ts';
+
 /**
  * Directions in the columns [start, start + width) of row-major activations. Sums are f64, over rows in the order given, so equal
  * rows in equal order give equal bits; results are f64 until they become a graph's f32 vectors.
@@ -55,12 +57,5 @@ export function project({ data, stride, start, width }: Slice, rows: readonly nu
 
 /** Mean and standard deviation (divisor n) of numbers; zeros where there are none. */
 export function spread(values: ArrayLike<number>): { readonly mean: number; readonly deviation: number } {
-  const n = values.length;
-  if (n === 0) return { mean: 0, deviation: 0 };
-  let sum = 0;
-  for (let i = 0; i < n; i++) sum += values[i];
-  const average = sum / n;
-  let square = 0;
-  for (let i = 0; i < n; i++) square += (values[i] - average) ** 2;
-  return { mean: average, deviation: Math.sqrt(square / n) };
+  return values.length === 0 ? { mean: 0, deviation: 0 } : { mean: average(values), deviation: standardDeviation(values, 0) };
 }

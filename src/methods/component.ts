@@ -1,0 +1,14 @@
+import { component } from './stand-in/stand-in.ts';
+
+/**
+ * The direction in which rows vary most, of length 1 and either sign, with its share of the variance; null where they do not vary.
+ * @param matrix n x width
+ */
+export function firstComponent(
+  matrix: Float64Array,
+  n: number,
+  width: number,
+  subtractMean: boolean,
+): { readonly direction: Float64Array; readonly explained: number } | null {
+  return component(matrix, n, width, subtractMean);
+}
