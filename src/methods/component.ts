@@ -1,4 +1,4 @@
-import { component } from './stand-in/stand-in.ts';
+import { principalComponents } from '../stats/principal-components.ts';
 
 /**
  * The direction in which rows vary most, of length 1 and either sign, with its share of the variance; null where they do not vary.
@@ -10,5 +10,6 @@ export function firstComponent(
   width: number,
   subtractMean: boolean,
 ): { readonly direction: Float64Array; readonly explained: number } | null {
-  return component(matrix, n, width, subtractMean);
+  const { directions, explained, count } = principalComponents(matrix, n, width, 1, subtractMean);
+  return count === 0 ? null : { direction: directions.subarray(0, width), explained: explained[0] };
 }

@@ -1,9 +1,9 @@
 import { count, dose, hold, layer, multiplier, point, tokens } from './common-settings.ts';
+import { logisticRegression } from '../stats/logistic.ts';
 import type { Slice } from './direction.ts';
 import { capturesOf, fitAdditions, type TrainingRows } from './direction-fit.ts';
 import type { Method } from './method.ts';
 import { readRows } from './settings.ts';
-import { logistic as solve } from './stand-in/stand-in.ts';
 
 /** The coefficients of a logistic probe as a direction: what tells the classes apart best, given how their activations scatter. */
 
@@ -28,12 +28,10 @@ const rows = {
 /** Coefficients of the probe on the training rows of a place. */
 function coefficients(slice: Slice, { positive, negative }: TrainingRows, c: number): Float64Array {
   const { data, stride, start, width } = slice;
-  const list = [...positive, ...negative];
-  return solve(
-    list.map((row) => data.subarray(row * stride + start, row * stride + start + width)),
-    list.map((_, i) => (i < positive.length ? 1 : 0)),
-    c,
-  ).weights;
+  const labels = new Uint8Array(data.length / stride);
+  for (const row of positive) labels[row] = 1;
+  const rows = [...positive, ...negative].sort((a, b) => a - b);
+  return logisticRegression({ features: data, width, stride, start, labels, rows, C: c }).weights;
 }
 
 export const logistic: Method = {
