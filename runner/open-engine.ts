@@ -21,7 +21,7 @@ export interface EngineChoice {
 /** Reads and checks the options about the engine, before any file is opened. @throws usage, request/engine */
 export function engineChoice(options: Options): EngineChoice {
   const engine = options.choice('engine', engines, 'auto');
-  if (engine === 'onnx' || engine === 'remote') throw new TillerError('request/engine', { engine, reason: 'it is not there yet' });
+  if (engine === 'remote') throw new TillerError('request/engine', { engine, reason: 'it is not there yet' });
   return {
     engine,
     quantization: options.text('quantize') === null ? null : options.choice('quantize', quantizations, 'none'),
@@ -30,10 +30,10 @@ export function engineChoice(options: Options): EngineChoice {
 }
 
 /**
- * The engine that was asked for. `auto` takes WebGPU on any adapter, a software one too, and the reference engine only where there is
- * none; either is said on standard error.
+ * The engine that was asked for. `auto` takes WebGPU where there is a GPU, else ONNX Runtime on the CPU, which is many times as fast as
+ * a software driver; what it took and why is said on standard error.
  * @param context tokens that the longest sequence of the request needs, so that no more cache is allocated; null for the model's
- * @throws device/*, model/*, request/aborted
+ * @throws device/*, model/*, request/engine, request/aborted
  */
 export async function openEngine(
   files: OpenedModel,
@@ -53,31 +53,71 @@ export async function openEngine(
     signal,
     now: () => performance.now(),
   };
-  // Engines are loaded when they are needed: Dawn alone is 40 MB.
-  const reference = async (): Promise<Engine> => {
-    const { createReferenceEngine } = await import('../src/engine/reference/index.ts');
-    return createReferenceEngine(files.spec, files.source, options);
-  };
-  if (choice.engine === 'reference') return reference();
+  switch (choice.engine) {
+    case 'webgpu':
+      return webGpu(files, options, output);
+    case 'onnx':
+      return onnx(files, options);
+    case 'reference':
+      return reference(files, options);
+    default:
+      return automatic(files, options, output);
+  }
+}
+
+async function automatic(files: OpenedModel, options: LoadOptions, output: Output): Promise<Engine> {
+  const missing = await noGpu();
+  if (missing === null) return webGpu(files, options, output);
   try {
-    const { createWebGpuEngine } = await import('../src/engine/webgpu/index.ts');
-    const { nodeWebGpuHost } = await import('./webgpu-host.ts');
-    const { tuningFile } = await import('./tuning-file.ts');
-    const host: WebGpuHost = {
-      ...(await nodeWebGpuHost()),
-      adapterOptions: { powerPreference: 'high-performance' },
-      tuning: tuningFile(),
-    };
-    const engine = await createWebGpuEngine(files.spec, files.source, host, options);
-    const { kind, name } = engine.model.adapter;
-    if (kind === 'software') output.note(`no GPU: WebGPU runs on the software driver ${name}`);
+    const engine = await onnx(files, options);
+    output.note(`no GPU (${missing}): the model runs on the CPU with ONNX Runtime; --engine webgpu takes a software driver`);
     return engine;
   } catch (error) {
-    const noAdapter = error instanceof TillerError && (error.code === 'device/no-adapter' || error.code === 'device/no-api');
-    if (choice.engine === 'webgpu' || !noAdapter) throw error;
-    output.note(`the reference engine runs instead of WebGPU: ${error.message} ${error.why}`);
-    return reference();
+    if (!(error instanceof TillerError && error.code === 'request/engine')) throw error;
+    output.note(`no GPU (${missing}), and no ONNX Runtime: the slow reference engine runs. ${error.message}`);
+    return reference(files, options);
   }
+}
+
+/** Why there is no GPU, or null where there is one. A software adapter is none. */
+async function noGpu(): Promise<string | null> {
+  try {
+    const { describeAdapter } = await import('../src/engine/webgpu/device.ts');
+    const { nodeWebGpuHost } = await import('./webgpu-host.ts');
+    const adapter = await (await nodeWebGpuHost()).gpu.requestAdapter(adapterOptions);
+    if (!adapter) return 'no adapter';
+    const { kind, name } = describeAdapter(adapter);
+    return kind === 'software' ? `only the software driver ${name}` : null;
+  } catch (error) {
+    if (error instanceof TillerError && error.code.startsWith('device/')) return error.why;
+    throw error;
+  }
+}
+
+const adapterOptions: GPURequestAdapterOptions = { powerPreference: 'high-performance' };
+
+// Engines are loaded when they are needed: Dawn and ONNX Runtime are 40 MB each.
+
+async function webGpu(files: OpenedModel, options: LoadOptions, output: Output): Promise<Engine> {
+  const { createWebGpuEngine } = await import('../src/engine/webgpu/index.ts');
+  const { nodeWebGpuHost } = await import('./webgpu-host.ts');
+  const { tuningFile } = await import('./tuning-file.ts');
+  const host: WebGpuHost = { ...(await nodeWebGpuHost()), adapterOptions, tuning: tuningFile() };
+  const engine = await createWebGpuEngine(files.spec, files.source, host, options);
+  const { kind, name } = engine.model.adapter;
+  if (kind === 'software') output.note(`no GPU: WebGPU runs on the software driver ${name}; --engine onnx is faster`);
+  return engine;
+}
+
+async function onnx(files: OpenedModel, options: LoadOptions): Promise<Engine> {
+  const { createOnnxEngine } = await import('../src/engine/onnx/index.ts');
+  const { nodeOnnxRuntime } = await import('./onnx-host.ts');
+  return createOnnxEngine(files.spec, files.source, await nodeOnnxRuntime(), options);
+}
+
+async function reference(files: OpenedModel, options: LoadOptions): Promise<Engine> {
+  const { createReferenceEngine } = await import('../src/engine/reference/index.ts');
+  return createReferenceEngine(files.spec, files.source, options);
 }
 
 /** What every result says about how it came to be. */

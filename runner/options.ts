@@ -14,7 +14,10 @@ const rows = {
     value: 'M',
     doc: 'a folder in Hugging Face layout, a known name (`tiller models` lists them), or owner/name on the hub, downloaded once',
   },
-  engine: { value: 'auto|webgpu|reference', doc: 'what runs the model; auto: WebGPU where there is an adapter, else the reference' },
+  engine: {
+    value: 'auto|webgpu|onnx|reference',
+    doc: 'what runs the model; auto: WebGPU where there is a GPU, else ONNX Runtime on the CPU',
+  },
   quantize: { value: 'none|q8|q4', doc: 'how weights are kept on the device; none: as stored (none; known models have their own default)' },
   precision: { value: 'auto|f32|f16', doc: 'arithmetic; auto: f16 where the device has it and the weights are 16 bits or fewer' },
   prompt: { value: 'TEXT', doc: 'text to go on from' },
