@@ -1,4 +1,6 @@
 import { TillerError } from '../errors/error.ts';
+import { bootstrap } from '../stats/bootstrap.ts';
+import { seededRandom } from '../stats/random.ts';
 import type { Estimate } from './condition.ts';
 
 /** How intervals are made: percentile bootstrap over units. The same seed draws the same units for every estimate of as many. */
@@ -29,23 +31,18 @@ export function differenceEstimate(values: readonly number[], base: readonly num
 
 /** A sum over units divided by the sum of their sizes: a mean over tokens of documents. @throws eval/units */
 export function ratioEstimate(sums: readonly number[], sizes: readonly number[], { seed, resamples }: Resampling): Estimate {
-  const units = sums.length;
-  if (units === 0) throw new TillerError('eval/units', { what: 'unit to estimate anything from' });
-  const draw = generator(seed);
-  const found = new Float64Array(resamples);
-  for (let r = 0; r < resamples; r += 1) {
+  if (sums.length === 0) throw new TillerError('eval/units', { what: 'unit to estimate anything from' });
+  const ratio = (units: Int32Array): number => {
     let top = 0;
     let bottom = 0;
-    for (let i = 0; i < units; i += 1) {
-      const unit = Math.floor(draw() * units);
+    for (const unit of units) {
       top += sums[unit];
       bottom += sizes[unit];
     }
-    found[r] = top / bottom;
-  }
-  found.sort();
-  const total = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
-  return { value: total(sums) / total(sizes), interval: [quantile(found, 0.025), quantile(found, 0.975)], units };
+    return top / bottom;
+  };
+  const { value, low, high, units } = bootstrap(sums.length, ratio, { random: seededRandom(seed), resamples });
+  return { value, interval: [low, high], units };
 }
 
 /** The same ratio less that of other sums over the same units. @throws eval/units */
@@ -60,23 +57,4 @@ export function ratioDifferenceEstimate(
     sizes,
     given,
   );
-}
-
-/** Linear between order statistics. */
-function quantile(sorted: Float64Array, share: number): number {
-  const at = share * (sorted.length - 1);
-  const low = Math.floor(at);
-  return sorted[low] + (at - low) * ((sorted[low + 1] ?? sorted[low]) - sorted[low]);
-}
-
-/** Mulberry32. */
-function generator(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
 }

@@ -4,7 +4,7 @@ import type { ExampleKind } from '../examples/example.ts';
 import type { Part } from '../examples/reading.ts';
 import type { Effect, EffectValues } from './effect.ts';
 import { logistic } from './letters.ts';
-import { logSumExp } from './log-sum-exp.ts';
+import { logSumExp } from '../stats/log-sum-exp.ts';
 import { choiceMetricsOf } from './multiple-choice.ts';
 import type { ChoiceMetric } from './multiple-choice.ts';
 import { scoreTexts, type TextScore } from './score-texts.ts';

@@ -2,7 +2,7 @@ import type { AnswerScore, QuestionTexts, ScoredQuestion } from './choices.ts';
 import { scoreQuestions } from './choices.ts';
 import type { Condition, Estimate } from './condition.ts';
 import { differenceEstimate, meanEstimate, type Resampling } from './estimate.ts';
-import { logSumExp } from './log-sum-exp.ts';
+import { logSumExp } from '../stats/log-sum-exp.ts';
 import type { EvalRun } from './run.ts';
 
 /** One question's results, each from 0 to 1. */
