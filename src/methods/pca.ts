@@ -6,8 +6,9 @@ import { firstComponent } from './component.ts';
 import { readRows } from './settings.ts';
 
 /**
- * The first principal component of contrasting pairs, as repeng takes it: of the differences of pairs, or of both sides of each pair
- * after its midpoint was subtracted. A component has no sign of its own; it gets that of the majority of pairs.
+ * The first principal component of contrasting pairs: of the differences of pairs, or of both sides of each pair after its midpoint was
+ * subtracted. A component has no sign of its own; it gets that of the majority of pairs. RepE takes differences in random order, whose mean
+ * is about 0, so nothing is subtracted unless asked for.
  */
 
 const name = 'pca';
@@ -20,8 +21,8 @@ const rows = {
   },
   subtractMean: {
     kind: 'flag',
-    default: true,
-    doc: 'subtract the mean before taking the component, as repeng does through scikit-learn; with `difference` that takes away what all pairs share, with `center` it changes nothing',
+    default: false,
+    doc: 'subtract the mean of the rows first, as repeng does through scikit-learn: with `difference` that takes away what all pairs share, and with `center` it changes nothing',
   },
   point,
   layer,
