@@ -164,13 +164,7 @@ const rows = {
   'request/engine': {
     what: 'The engine "{engine}" is not available: {reason}',
     why: 'Only engines that exist on this machine can run.',
-    fix: 'Use --engine auto, webgpu or reference.',
-  },
-  // --- statistics ---------------------------------------------------------------------------------------------------
-  'stats/data': {
-    what: 'The numbers cannot be used: {problem}',
-    why: 'A result from them would mean nothing.',
-    fix: 'Check the examples: both classes are needed, and activations that are finite numbers.',
+    fix: 'Use --engine auto, webgpu, onnx or reference.',
   },
   // --- examples -----------------------------------------------------------------------------------------------------
   'examples/file': {
@@ -212,6 +206,27 @@ const rows = {
     what: 'The same group is in two parts: {group}',
     why: 'A question that was trained on says nothing when it is tested on; here it is in {first} and in {second}.',
     fix: 'Split by group, or remove the repeated rows.',
+  },
+  // --- statistics -----------------------------------------------------------------------------------------------------
+  'stats/argument': {
+    what: 'The statistic cannot be computed: {problem}',
+    why: 'Sizes, labels and settings are checked before any work is done.',
+    fix: 'Correct the argument and try again.',
+  },
+  'stats/rows': {
+    what: 'Too few rows for {what}: {got}, needed {needed}.',
+    why: 'It is not defined for fewer.',
+    fix: 'Give more examples, or divide them otherwise.',
+  },
+  'stats/one-class': {
+    what: 'Both classes are needed for {what}; there are {positive} rows of the wanted class and {negative} of the other.',
+    why: 'Nothing can be told apart where all rows are alike.',
+    fix: 'Add examples of the missing class, or divide them so that every part has both.',
+  },
+  'stats/not-finite': {
+    what: 'Infinite numbers or such that are none, in {what}.',
+    why: 'An activation overflowed while the model ran, or the file it came from is damaged.',
+    fix: 'Capture the activations again, in f32 precision if they were computed in f16.',
   },
   // --- evaluations ----------------------------------------------------------------------------------------------------
   'eval/units': {
@@ -269,6 +284,11 @@ const rows = {
     what: 'The browser refused storage: {problem}',
     why: 'Private windows and full disks have no room for models.',
     fix: 'Free some space or leave private browsing; the embedded model still works.',
+  },
+  'store/full': {
+    what: 'There is no room to keep results: {needed} could not be written.',
+    why: 'The disk, or what the browser grants this page, is full.',
+    fix: 'Free some space or remove stored models and results, then run it again: what was finished is kept.',
   },
   internal: {
     what: 'Something went wrong inside Tiller: {problem}',
