@@ -63,6 +63,7 @@ export interface Sweep {
   readonly notes: readonly string[];
 }
 
+/** Progress counts hundredths of conditions. */
 export interface SweepRun extends EvalRun {
   /** Points as soon as they are measured, with their place in the result. */
   readonly onPoint?: (point: SweepPoint, index: number) => void;
@@ -93,17 +94,28 @@ export async function runSweep(request: SweepRequest, run: SweepRun): Promise<Sw
     points.push(point);
     run.onPoint?.(point, points.length - 1);
   };
-  const total = grid.length + 1;
+  const progress = { total: 100 * (grid.length + 1), done: 0, reused: 0 };
   const size = Math.max(1, request.together ?? 16);
   const damageNotes = new Set<string>();
   for (let from = 0; from < Math.max(1, grid.length); from += size) {
     const some = grid.slice(from, from + size);
-    const step: EvalRun = { ...run, onProgress: (progress) => run.onProgress?.(within(progress, from, some.length, total)) };
+    // The unedited model is measured with the first conditions and looked up with the others.
+    const share = from === 0 ? 1 : some.length / (some.length + 1);
+    let last: EvalProgress = { done: 0, total: 0, reused: 0 };
+    const step: EvalRun = {
+      ...run,
+      onProgress: (given) => {
+        last = { ...given, done: Math.round(share * given.done), reused: Math.round(share * given.reused) };
+        run.onProgress?.({ done: progress.done + last.done, total: progress.total, reused: progress.reused + last.reused });
+      },
+    };
     const measured = await measure(
       some.map(({ condition }) => condition),
       request,
       step,
     );
+    progress.done += last.done;
+    progress.reused += last.reused;
     measured.notes.forEach((note) => damageNotes.add(note));
     if (from === 0) push({ fit: '', strength: 0, count: 0, ...measured.unedited });
     some.forEach(({ fit, strength, count }, i) => push({ fit, strength, count, ...measured.conditions[i] }));
@@ -111,14 +123,6 @@ export async function runSweep(request: SweepRequest, run: SweepRun): Promise<Sw
   const idle = points.slice(1).filter(({ edits }) => edits === 0).length;
   if (idle > 0) notes.push(`In ${idle} conditions no edit acted on the validation texts: look at the token selector.`);
   return { request, points, conditions: [null, ...grid.map(({ condition }) => condition)], notes: [...notes, ...damageNotes] };
-}
-
-/** Progress of a part as conditions of the whole, in hundredths, since parts differ in their numbers of texts. */
-function within({ done, total, reused }: EvalProgress, from: number, count: number, all: number): EvalProgress {
-  const before = from === 0 ? 0 : from + 1;
-  const mine = from === 0 ? count + 1 : count;
-  const part = total > 0 ? (mine * done) / total : 0;
-  return { done: Math.round(100 * (before + part)), total: 100 * all, reused: total > 0 ? Math.round((100 * mine * reused) / total) : 0 };
 }
 
 interface GridPoint {
@@ -155,18 +159,13 @@ export interface MeasuredConditions {
   readonly notes: readonly string[];
 }
 
-/** Effect, damage and repetition of conditions and of the unedited model. */
+/** Effect, damage and repetition of conditions and of the unedited model. Progress counts hundredths of conditions. */
 export async function measure(conditions: readonly Condition[], measures: Measures, run: EvalRun): Promise<MeasuredConditions> {
   const { effect, neutral, samples: plan, resampling } = measures;
-  const steps = plan ? 3 : 2;
-  const during = (step: number): EvalRun => ({
-    ...run,
-    onProgress: ({ done, total, reused }) =>
-      run.onProgress?.({ done: step * total + done, total: steps * total, reused: step * total * (reused === done ? 1 : 0) + reused }),
-  });
-  const values = await effect.measure(conditions, during(0));
-  const damage = await measureDamage(neutral, conditions, resampling, during(1));
-  const samples = plan ? await sampleTexts(plan, conditions, during(2)) : null;
+  const part = inParts(run, plan ? 3 : 2, conditions.length + 1);
+  const values = await effect.measure(conditions, part(0));
+  const damage = await measureDamage(neutral, conditions, resampling, part(1));
+  const samples = plan ? await sampleTexts(plan, conditions, part(2)) : null;
   const before = byGroup(values.unedited, effect.groups);
   const of = (index: number | null): Measured => {
     const now = index === null ? before : byGroup(values.conditions[index], effect.groups);
@@ -180,4 +179,22 @@ export async function measure(conditions: readonly Condition[], measures: Measur
     };
   };
   return { unedited: of(null), conditions: conditions.map((_, index) => of(index)), notes: damage.notes };
+}
+
+/** Runs that follow each other and together are `conditions` conditions, each counting as much: progress in hundredths of conditions. */
+function inParts(run: EvalRun, parts: number, conditions: number): (part: number) => EvalRun {
+  const reused = new Array<number>(parts).fill(0);
+  const hundredths = (share: number): number => Math.round((100 * conditions * share) / parts);
+  return (part) => ({
+    ...run,
+    onProgress: (progress) => {
+      const all = Math.max(1, progress.total);
+      reused[part] = progress.reused / all;
+      run.onProgress?.({
+        done: hundredths(part + progress.done / all),
+        total: 100 * conditions,
+        reused: hundredths(reused.reduce((a, b) => a + b, 0)),
+      });
+    },
+  });
 }
