@@ -1,5 +1,6 @@
 import { TillerError } from '../src/errors/error.ts';
 import type { TokenRule } from '../src/examples/reading.ts';
+import { readNeutralTexts } from '../src/evals/neutral-texts.ts';
 import { defaultRecipe, type Recipe, type SplitChoice, type SweepChoice } from '../src/fit/recipe.ts';
 import type { Settings } from '../src/methods/method.ts';
 import { readBytes } from './files.ts';
@@ -112,22 +113,8 @@ async function readSweep(options: Options): Promise<SweepChoice> {
   };
 }
 
-/** The built-in neutral texts by name, or a file: JSONL with `text`, or one text a line. @throws file/unreadable */
+/** The built-in neutral texts by name, or a file: one text a line, or JSONL. @throws file/unreadable, eval/* */
 export async function readNeutral(text: string | null): Promise<SweepChoice['neutral']> {
   if (text === null || text === 'general' || text === 'stories') return text ?? 'general';
-  const unreadable = (problem: string): TillerError => new TillerError('file/unreadable', { file: text, problem });
-  const lines = new TextDecoder().decode(await readBytes(text)).split(/\r?\n/);
-  const texts = lines.flatMap((line, index) => {
-    if (line.trim() === '') return [];
-    if (!line.trimStart().startsWith('{')) return [line.trim()];
-    try {
-      const row = JSON.parse(line) as { text?: unknown };
-      if (typeof row.text === 'string') return [row.text];
-    } catch {
-      // Said below with the line's number.
-    }
-    throw unreadable(`line ${index + 1} is not a JSON object with a "text"`);
-  });
-  if (texts.length === 0) throw unreadable('it has no text');
-  return { texts };
+  return { texts: readNeutralTexts(new TextDecoder().decode(await readBytes(text))) };
 }

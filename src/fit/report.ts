@@ -1,4 +1,6 @@
 import type { Damage, Estimate } from '../evals/condition.ts';
+import type { ChoiceMetric } from '../evals/multiple-choice.ts';
+import type { SampleRepetition } from '../evals/samples.ts';
 import type { Part } from '../examples/reading.ts';
 import type { BoundGraph } from '../graph/document.ts';
 import type { MethodReport } from '../methods/method.ts';
@@ -31,6 +33,8 @@ export interface SweepPoint {
   /** Effect minus the unedited model's, paired by unit. */
   readonly gain: Estimate;
   readonly damage: Damage;
+  /** Edits that acted while the effect was measured. */
+  readonly edits: number;
 }
 
 /** A condition that was measured on test rows, once. */
@@ -41,7 +45,11 @@ export interface TestRow {
   readonly gain: Estimate;
   readonly damage: Damage;
   /** MC1, MC2, MC3 where the examples are questions with answers. */
-  readonly multipleChoice?: { readonly mc1: Estimate; readonly mc2: Estimate; readonly mc3: Estimate };
+  readonly multipleChoice?: Readonly<Record<ChoiceMetric, Estimate>>;
+  /** The same less the unedited model's, paired by question. */
+  readonly multipleChoiceGain?: Readonly<Record<ChoiceMetric, Estimate>>;
+  /** How repetitive continuations of test prompts are; null where nothing was sampled. */
+  readonly repetition: SampleRepetition | null;
 }
 
 export interface FitReport {
@@ -58,11 +66,13 @@ export interface FitReport {
   readonly frontier: readonly number[];
   /** Index into `sweep`; the unedited point where nothing is worth its cost. */
   readonly recommended: number | null;
-  /** Why that point, one sentence. */
+  /** Why that point, one sentence; empty without a sweep. */
   readonly reason: string;
   /** Smallest strength (at the recommended number of places) at which the text falls apart; null where none was reached. */
   readonly cliff: number | null;
   readonly test: readonly TestRow[];
+  /** Where the test continuations were sampled: as is and at the chosen point, for people to read. Empty where nothing was sampled. */
+  readonly samples: readonly { readonly prompt: string; readonly unedited: string; readonly chosen: string | null }[];
   readonly notes: readonly string[];
   readonly receipt: Readonly<Record<string, unknown>>;
 }

@@ -1,0 +1,139 @@
+import { captureReadings, type CapturedReadings } from '../captures/capture-readings.ts';
+import type { ResultStore } from '../captures/result-store.ts';
+import type { Engine } from '../engine/engine.ts';
+import { evalReceipt } from '../evals/receipt.ts';
+import { modelKey } from '../evals/run.ts';
+import { unitKey } from '../evals/unit-store.ts';
+import type { ExampleSet } from '../examples/example.ts';
+import type { Reading } from '../examples/reading.ts';
+import type { FitData, Fitted } from '../methods/method.ts';
+import { methodNamed } from '../methods/methods.ts';
+import { readSettings } from '../methods/settings.ts';
+import type { Tokenizer } from '../model/tokenizer.ts';
+import { doseGraph } from './dose.ts';
+import { prepareExamples, stream, type PreparedExamples } from './prepared.ts';
+import type { Recipe, SweepChoice } from './recipe.ts';
+import type { FitEvent, FitOutcome, FitReport } from './report.ts';
+import { storedUnits } from './stored-units.ts';
+import { studyFit, type Study } from './study.ts';
+
+export interface FitRequest {
+  readonly engine: Engine;
+  readonly tokenizer: Tokenizer;
+  readonly set: ExampleSet;
+  readonly recipe: Recipe;
+  /** Where captures and finished units lie: what is there is not computed again. */
+  readonly results: ResultStore;
+  /** Of the program, and when this run began, for the receipt. */
+  readonly version: string;
+  readonly made: string;
+  readonly signal?: AbortSignal;
+  readonly onEvent?: (event: FitEvent) => void;
+}
+
+export interface FitRun extends FitOutcome {
+  readonly fitted: Fitted;
+}
+
+/**
+ * From examples to an intervention with its measurements: split, captures, fit, sweep on validation rows, one test of what was chosen
+ * beside its controls. Stopped at any moment and begun again with the same arguments, it goes on where it was.
+ * @throws method/*, examples/*, eval/*, request/aborted, what the engine throws
+ */
+export async function runFit(request: FitRequest): Promise<FitRun> {
+  const { engine, tokenizer, recipe, signal } = request;
+  const onEvent = request.onEvent ?? (() => undefined);
+  const method = methodNamed(recipe.method);
+  const settings = readSettings(method, recipe.settings);
+  const examples = prepareExamples(request.set, tokenizer, recipe, engine.model.limits.maxContext);
+  for (const text of examples.notes) onEvent({ type: 'note', text });
+  const data = await captureExamples(request, examples);
+  const fitted = await method.fit(data, settings, {
+    random: stream(recipe.seed, 'method'),
+    ...(signal ? { signal } : {}),
+    onProgress: (done, total) => onEvent({ type: 'progress', stage: 'fit', done, total, unit: 'places', reused: 0 }),
+  });
+  onEvent({ type: 'fitted', report: fitted.report, rows: examples.counts });
+  for (const text of fitted.report.notes) onEvent({ type: 'note', text });
+
+  const study = recipe.sweep ? await studied(request, recipe.sweep, examples, fitted, onEvent) : null;
+  const point = study && study.recommended !== null && study.recommended > 0 ? study.sweep[study.recommended] : null;
+  const graph = point ? doseGraph(fitted, point.strength, point.count) : doseGraph(fitted, 1, fitted.chosen);
+  const report: FitReport = {
+    recipe,
+    method: fitted.report,
+    rows: examples.counts,
+    readings: examples.readings.length,
+    effectName: study?.effectName ?? '',
+    effectUnit: study?.effectUnit ?? '',
+    sweep: study?.sweep ?? [],
+    frontier: study?.frontier ?? [],
+    recommended: study?.recommended ?? null,
+    reason: study?.reason ?? '',
+    cliff: study?.cliff ?? null,
+    test: study?.test ?? [],
+    samples: study?.samples ?? [],
+    notes: [...examples.notes, ...fitted.report.notes, ...(study?.notes ?? [])],
+    receipt: {
+      ...evalReceipt({
+        version: request.version,
+        made: request.made,
+        model: engine.model,
+        graphs: { fitted: fitted.graph, result: graph },
+        data: { examples: request.set.sha256, ...(study ? { neutral: study.neutralHash } : {}) },
+        seeds: { recipe: recipe.seed },
+        resampling: study?.resampling ?? { seed: recipe.seed, resamples: 0 },
+        versions: {},
+      }),
+      recipe,
+    },
+  };
+  return { fitted, graph, report };
+}
+
+/** The study with its finished units kept, whether it ends well or not. */
+async function studied(
+  { engine, tokenizer, recipe, results, signal, set }: FitRequest,
+  choice: SweepChoice,
+  examples: PreparedExamples,
+  fitted: Fitted,
+  onEvent: (event: FitEvent) => void,
+): Promise<Study> {
+  const units = storedUnits(results, unitKey({ model: modelKey(engine), examples: set.sha256 }).slice(0, 32));
+  try {
+    return await studyFit({ engine, tokenizer, examples, fitted, recipe, units, ...(signal ? { signal } : {}), onEvent }, choice);
+  } finally {
+    await units.flush();
+  }
+}
+
+/** Labelled activations for a method, from the store where they lie there. */
+export async function captureExamples(
+  { engine, recipe, results, signal, onEvent }: Pick<FitRequest, 'engine' | 'recipe' | 'results' | 'signal' | 'onEvent'>,
+  examples: PreparedExamples,
+): Promise<FitData> {
+  const method = methodNamed(recipe.method);
+  const points = method.captures(readSettings(method, recipe.settings), engine.model);
+  const total = examples.readings.length + (examples.spread?.length ?? 0);
+  const capture = async (readings: readonly Reading[], before: number): Promise<CapturedReadings['tables']> => {
+    const { tables, notes } = await captureReadings({
+      engine,
+      readings,
+      points,
+      store: results,
+      ...(signal ? { signal } : {}),
+      onProgress: ({ done, reused }) =>
+        onEvent?.({ type: 'progress', stage: 'captures', done: before + done, total, unit: 'texts', reused }),
+    });
+    for (const text of notes) onEvent?.({ type: 'note', text });
+    return tables;
+  };
+  const tables = await capture(examples.readings, 0);
+  const spread = examples.spread ? await capture(examples.spread, examples.readings.length) : null;
+  return {
+    shape: engine.model,
+    rows: examples.readings.map(({ label, group, pair }, index) => ({ label, group, pair, part: examples.readingParts[index] })),
+    tables,
+    ...(spread ? { spread } : {}),
+  };
+}
