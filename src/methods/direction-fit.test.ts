@@ -52,7 +52,7 @@ describe('directions of the residual stream', () => {
     ['logistic', logistic],
     ['pca', pca],
   ] as const)('%s finds the planted layer and direction, and turns round with the classes', async (name, method) => {
-    const settings = name === 'logistic' ? { regularization: 0.001 } : {};
+    const settings: Record<string, number> = name === 'logistic' ? { regularization: 0.001 } : {};
     const fit = await method.fit(planted(), settings, context());
     expect(fit.ranking[0]).toEqual(['resid_post.2']);
     expect(fit.chosen).toBe(1);
