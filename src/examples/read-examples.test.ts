@@ -236,17 +236,15 @@ describe('Parquet', () => {
     expect(set.sha256).toBe((await read('1\ta "good" day\n0\tein schöner Tag 🦙')).sha256);
   });
 
-  it('takes damage for what it is', async () => {
-    const data = new Uint8Array(parquetWriteBuffer({ columnData: [{ name: 'text', data: ['a', 'b'], type: 'STRING' }, { name: 'label', data: [1, 0], type: 'INT32' }] })); // prettier-ignore
-    const damage = fc.array(fc.tuple(fc.nat(data.length - 5), fc.nat(255)), { minLength: 1, maxLength: 4 });
-    await fc.assert(
-      fc.asyncProperty(damage, async (changes) => {
-        const bytes = data.slice();
-        for (const [at, value] of changes) bytes[4 + (at % (bytes.length - 4))] = value;
-        await readExamples({ name: 'x.parquet', bytes }).catch((error: unknown) => expect(error).toBeInstanceOf(TillerError));
-      }),
-      { numRuns: 300 },
-    );
+  it('takes a file that is cut off, or packed otherwise, for what it is', async () => {
+    const columnData = [
+      { name: 'text', data: ['a', 'b'], type: 'STRING' as const },
+      { name: 'label', data: [1, 0], type: 'INT32' as const },
+    ];
+    const data = new Uint8Array(parquetWriteBuffer({ columnData }));
+    for (let length = 4; length < data.length; length += 7) {
+      await expect(readExamples({ name: 'x.parquet', bytes: data.slice(0, length) })).rejects.toEqual(code('examples/file', 'Parquet'));
+    }
   });
 });
 
