@@ -1,8 +1,10 @@
 import { existsSync, statSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { TillerError } from '../src/errors/error.ts';
 import { knownModel, type KnownModel } from '../src/model/known.ts';
 import { openModel, type ModelFiles } from '../src/model/model.ts';
+import { formatOfName } from '../src/model/weight-format.ts';
 import type { Quantization } from '../src/model/weights.ts';
 import { openFolder } from '../src/store/folder.ts';
 import { isRepository } from '../src/store/hub.ts';
@@ -34,18 +36,37 @@ export function namedRepository(name: string): string {
   throw missing(name, known ? 'it comes with the project and is not downloaded' : 'it is neither a known name nor owner/name on the hub');
 }
 
-/** The folder of `--model M`: a folder on disk before a known name before a repository, which is downloaded once. */
-async function modelFolder(model: string, output: Output, signal: AbortSignal): Promise<string> {
-  if (isFolder(model)) return model;
-  if (existsSync(model)) throw missing(model, /\.gguf$/i.test(model) ? 'GGUF files are not read yet' : 'it is a file, not a folder');
+/** A folder, and the weight file of it that was asked for by name. */
+interface Place {
+  readonly folder: string;
+  readonly weights?: string;
+}
+
+/** A GGUF or ONNX file as `--model`. Exports keep config.json one folder up from `onnx/model.onnx`. */
+function filePlace(path: string): Place {
+  const folder = dirname(path);
+  const name = basename(path);
+  if (formatOfName(name) === 'onnx' && !existsSync(join(folder, 'config.json')) && existsSync(join(folder, '..', 'config.json'))) {
+    return { folder: join(folder, '..'), weights: `${basename(resolve(folder))}/${name}` };
+  }
+  return { folder, weights: name };
+}
+
+/** The place of `--model M`: a folder or file on disk before a known name before a repository, which is downloaded once. */
+async function modelPlace(model: string, output: Output, signal: AbortSignal): Promise<Place> {
+  if (isFolder(model)) return { folder: model };
+  if (existsSync(model)) {
+    if (formatOfName(model) !== null) return filePlace(model);
+    throw missing(model, 'it is a file, and its name ends in neither .gguf, .onnx nor .safetensors');
+  }
   if (knownModel(model)?.embedded) {
     const folder = embeddedFolder();
     if (folder === null) throw missing(model, 'the embedded model is not built yet; `npm run model` does it');
-    return folder;
+    return { folder };
   }
   if (!knownModel(model) && !isRepository(model)) throw missing(model, 'there is no such folder and no known model of that name');
   const repository = namedRepository(model);
-  return isCached(repository) ? cachedFolder(repository) : fetchModel(repository, output, signal);
+  return { folder: isCached(repository) ? cachedFolder(repository) : await fetchModel(repository, output, signal) };
 }
 
 export interface OpenedModel extends ModelFiles {
@@ -55,7 +76,9 @@ export interface OpenedModel extends ModelFiles {
 
 /** Opens `--model M` and says what in it was not used. @throws model/*, network/failed, file/unwritable */
 export async function openModelOption(model: string, output: Output, signal: AbortSignal): Promise<OpenedModel> {
-  const files = await openModel(openFolder(await modelFolder(model, output, signal)), signal);
+  const { folder, weights } = await modelPlace(model, output, signal);
+  const files = await openModel(openFolder(folder), signal, weights);
   for (const note of files.notes) output.note(note);
-  return { ...files, quantization: isFolder(model) ? 'none' : (knownModel(model)?.quantization ?? 'none') };
+  const known = isFolder(model) || weights !== undefined ? null : knownModel(model);
+  return { ...files, quantization: known?.quantization ?? files.suggested };
 }
