@@ -68,14 +68,18 @@ export function logisticRegression(problem: LogisticProblem): LogisticFit {
   let objective = objectiveAt(point);
   let goal = Infinity;
   let largest: number;
+  let before = Infinity;
   let iterations = 0;
   for (; ; iterations++) {
     derivatives(x, y, scores, point, width, C, gradient, hessian);
     largest = gradient.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
     if (iterations === 0) goal = tolerance * Math.max(1, largest);
-    if (largest <= goal || iterations === maxIterations) break;
     const step = newtonStep(hessian, gradient, size);
     const slope = step.reduce((sum, value, i) => sum + value * gradient[i], 0);
+    // The curvature is at least 1 in every weight, so the weights are off by no more than the root of the slope.
+    const near = slope <= 1e-18 * point.reduce((sum, value, i) => (i < width ? sum + value * value : sum), 0);
+    if (iterations === maxIterations || (largest <= goal && (near || largest > before / 2))) break;
+    before = largest;
     let scale = 1;
     let found = Infinity;
     for (; scale > 1e-12; scale /= 2) {
@@ -154,9 +158,10 @@ function derivatives(
   gradient.fill(0);
   hessian.fill(0);
   for (let r = 0; r < y.length; r++) {
-    const p = 1 / (1 + Math.exp(-scores[r]));
-    const residual = C * (p - y[r]);
-    const weight = C * p * (1 - p);
+    // p - y and p(1 - p) from the small side: near 1, p itself has no digits left for 1 - p.
+    const wrong = 1 / (1 + Math.exp(y[r] === 1 ? scores[r] : -scores[r]));
+    const residual = C * (y[r] === 1 ? -wrong : wrong);
+    const weight = C * wrong * (1 / (1 + Math.exp(y[r] === 1 ? -scores[r] : scores[r])));
     const row = r * width;
     for (let i = 0; i < width; i++) {
       const scaled = weight * x[row + i];
