@@ -158,12 +158,7 @@ describe('captures', () => {
     const key = await keyOf(list);
     expect(key).toMatch(/^[0-9a-f]{64}$/);
     expect(await keyOf([{ ...list[1], label: 0, group: 'x' }, reading([1, 2, 3, 9], 2)])).toBe(key);
-    const others = [
-      keyOf([reading([1, 2, 3])]),
-      keyOf(list, { identity: 'x' }),
-      keyOf(list, { quantization: 'q8' }),
-      keyOf(list, {}, [0]),
-    ];
+    const others = [keyOf([reading([1, 2, 3])]), keyOf(list, { identity: 'x' }), keyOf(list, { quantization: 'q8' }), keyOf(list, {}, [0])];
     expect(new Set([key, ...(await Promise.all(others))]).size).toBe(5);
   });
 
