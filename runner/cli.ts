@@ -1,28 +1,38 @@
-import { readFileSync } from 'node:fs';
 import { TillerError } from '../src/errors/error.ts';
 import type { Command } from './command.ts';
 import { captureCommand } from './commands/capture.ts';
 import { generateCommand } from './commands/generate.ts';
 import { info } from './commands/info.ts';
-import { fit, serve } from './commands/later.ts';
+import { damageCommand } from './commands/damage.ts';
+import { fitCommand } from './commands/fit.ts';
+import { serve } from './commands/later.ts';
+import { mcCommand } from './commands/mc.ts';
 import { models } from './commands/models.ts';
 import { scoreCommand } from './commands/score.ts';
+import { sweepCommand } from './commands/sweep.ts';
 import { overview, verbHelp } from './help.ts';
 import { parseOptions, usage } from './options.ts';
 import { asTillerError, errorDocument, openOutput, type Output, type Sink } from './output.ts';
+import { version } from './version.ts';
 
 /** The verbs, in the order in which the help lists them. */
-const commands: readonly Command[] = [info, generateCommand, scoreCommand, captureCommand, fit, serve, models];
+const commands: readonly Command[] = [
+  info,
+  generateCommand,
+  scoreCommand,
+  captureCommand,
+  fitCommand,
+  sweepCommand,
+  mcCommand,
+  damageCommand,
+  serve,
+  models,
+];
 
 function find(verb: string): Command {
   const command = commands.find((known) => known.verb === verb);
   if (!command) throw usage(`there is no verb "${verb}"; there are ${commands.map((known) => known.verb).join(', ')}`);
   return command;
-}
-
-function version(): string {
-  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
-  return version;
 }
 
 function help(text: string, output: Output): void {

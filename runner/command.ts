@@ -11,6 +11,8 @@ export interface Command {
   readonly options: readonly OptionName[];
   /** How many words may follow the verb. @default 0 */
   readonly words?: number;
+  /** What the help says below the options. */
+  readonly more?: () => string;
   /** @throws TillerError; `usage` makes exit status 2, anything else 1 */
   readonly run: (options: Options, output: Output, signal: AbortSignal) => Promise<void>;
 }

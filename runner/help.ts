@@ -24,10 +24,10 @@ export function overview(commands: readonly Command[]): string {
   ].join('\n');
 }
 
-export function verbHelp({ usage, summary, options }: Command): string {
+export function verbHelp({ usage, summary, options, more }: Command): string {
   const rows = [...options, 'json' as const, 'help' as const].map((name) => {
     const { value, repeatable, doc } = optionRows[name];
     return `  ${`--${name}${value === null ? '' : ` ${value}`}`.padEnd(32)} ${wrapped(repeatable ? `${doc}; may be given more than once` : doc, 35)}`;
   });
-  return [`tiller ${usage}`, '', summary, '', ...rows, ''].join('\n');
+  return [`tiller ${usage}`, '', summary, '', ...rows, ...(more ? ['', more()] : []), ''].join('\n');
 }

@@ -68,6 +68,11 @@ const rows = {
   'no-controls': { value: null, doc: 'leave out the controls: random direction, shuffled places, flipped sign' },
   primer: { value: 'none|qa|FILE', doc: 'text in front of every question; qa: six questions and answers of our own (qa)' },
   'max-length': { value: 'N', doc: 'tokens of each neutral text that are used at most (128)' },
+  export: {
+    value: 'gguf|pyvene|steering-vectors',
+    repeatable: true,
+    doc: 'also write the vectors in a format of other programs, with a receipt',
+  },
   results: { value: 'DIR', doc: 'where captures and finished parts are kept, so that a run that was killed goes on (the cache folder)' },
   json: { value: null, doc: 'one JSON document on standard output and nothing else there' },
   help: { value: null, doc: 'this text' },

@@ -8,8 +8,8 @@ export interface Output {
   text(text: string): void;
   /** A message on standard error, one line. */
   note(text: string): void;
-  /** Progress on standard error: a line that is written over on a terminal, one line for each stage elsewhere. */
-  progress(text: string, done: number, total: number): void;
+  /** Progress on standard error: a line that is written over on a terminal, one line for each stage elsewhere. @param stage what tells stages apart. @default the text */
+  progress(text: string, done: number, total: number, stage?: string): void;
   /** The result: the document of `--json`. */
   result(value: unknown): void;
 }
@@ -42,16 +42,16 @@ export function openOutput(json: boolean, stdout: Sink, stderr: Sink): Output & 
       clear();
       stderr.write(`tiller: ${text.replaceAll('\n', ' ')}\n`);
     },
-    progress(text, done, total) {
+    progress(text, done, total, stage = text) {
       if (terminal) {
         const line = `${text}${percent(done, total)}`;
         if (line === shown) return;
         stderr.write(`\r\x1b[K${line}`);
         shown = line;
         if (done >= total) clear();
-      } else if (!said.has(text)) {
+      } else if (!said.has(stage)) {
         stderr.write(`tiller: ${text}\n`);
-        said.add(text);
+        said.add(stage);
       }
     },
     result(value) {

@@ -45,7 +45,8 @@ export async function promptOption(options: Options): Promise<(files: ModelFiles
   return (files) => [tokenizerOf(files).chat(parsed.output)];
 }
 
-function tokenizerOf({ name, tokenizer }: ModelFiles): Tokenizer {
+/** @throws model/tokenizer where the model has none */
+export function tokenizerOf({ name, tokenizer }: ModelFiles): Tokenizer {
   if (!tokenizer)
     throw new TillerError('model/tokenizer', { problem: `${name} has no tokenizer.json, so text cannot be read; give --tokens` });
   return tokenizer;

@@ -10,5 +10,4 @@ const later = (verb: string, summary: string): Command => ({
   run: () => Promise.reject(new TillerError('command/later', { verb })),
 });
 
-export const fit = later('fit', 'fits an intervention from data, writes graph, vectors and a report');
 export const serve = later('serve', 'a runner that serves an engine over HTTP');

@@ -31,7 +31,7 @@ export interface PreparedExamples {
 /** @throws examples/options, examples/split, examples/leak, model/tokenizer */
 export function prepareExamples(given: ExampleSet, tokenizer: Tokenizer, recipe: Recipe, maxTokens: number): PreparedExamples {
   const notes: string[] = [];
-  const set = limited(given, recipe, notes);
+  const set = limitExamples(given, recipe, notes);
   const parts = splitExamples(set, recipe.split, stream(recipe.seed, 'split'));
   checkLeak(set.rows, parts);
   const { readings: all, dropped, cut } = readingsOf(set, tokenizer, { template: recipe.template, token: recipe.token, maxTokens });
@@ -54,7 +54,7 @@ export const rowsOfPart = ({ set, parts }: PreparedExamples, part: Part): readon
   set.rows.filter((_, i) => parts[i] === part);
 
 /** Whole groups taken by chance until the limit is reached, in the order of the set. */
-function limited(set: ExampleSet, { limit, seed }: Recipe, notes: string[]): ExampleSet {
+export function limitExamples(set: ExampleSet, { limit, seed }: Pick<Recipe, 'limit' | 'seed'>, notes: string[]): ExampleSet {
   if (limit === null || set.rows.length <= limit) return set;
   const groups = new Map<string, number>();
   for (const { group } of set.rows) groups.set(groupKey(group), (groups.get(groupKey(group)) ?? 0) + 1);

@@ -1,0 +1,69 @@
+import { runFit } from '../../src/fit/run-fit.ts';
+import { graphHash } from '../../src/graph/hash.ts';
+import { methodNamed, methods } from '../../src/methods/methods.ts';
+import { readSettings } from '../../src/methods/settings.ts';
+import { engineOptions, type Command } from '../command.ts';
+import { exampleOptions, readExampleOption } from '../example-options.ts';
+import { readFormats, writeFitFiles } from '../graph-output.ts';
+import { engineChoice, engineDocument, openEngine } from '../open-engine.ts';
+import { openModelOption } from '../open-model.ts';
+import { usage, type Options } from '../options.ts';
+import type { Output } from '../output.ts';
+import { tokenizerOf } from '../prompts.ts';
+import { readRecipe, recipeOptions } from '../recipe-options.ts';
+import { resultsOption } from '../results.ts';
+import { fitEvents, showReport } from '../study-output.ts';
+import { version } from '../version.ts';
+
+async function run(options: Options, output: Output, signal: AbortSignal): Promise<void> {
+  const [name] = options.words;
+  if (name === undefined) throw usage(`fit needs a method: ${methods.map((method) => method.name).join(', ')}`);
+  const method = methodNamed(name);
+  const model = options.needed('model');
+  const out = options.needed('out');
+  const exports = readFormats(options.all('export'));
+  const choice = engineChoice(options);
+  const recipe = await readRecipe(name, options);
+  readSettings(method, recipe.settings);
+  const set = await readExampleOption(options, output);
+  const files = await openModelOption(model, output, signal);
+  const tokenizer = tokenizerOf(files);
+  const engine = await openEngine(files, choice, null, output, signal);
+  try {
+    const { graph, report } = await runFit({
+      engine,
+      tokenizer,
+      set,
+      recipe,
+      results: resultsOption(options),
+      version: version(),
+      made: new Date().toISOString(),
+      signal,
+      onEvent: fitEvents(output),
+    });
+    const made = { model: engine.model.identity, report: report.method, data: set.sha256, seed: recipe.seed };
+    const written = await writeFitFiles(out, graph, report, exports, made);
+    output.result({ ...engineDocument(engine, files), graph: graphHash(graph.document), written, report });
+    output.text(showReport(report));
+    output.text(`\nwritten: ${written.join(', ')}\n`);
+  } finally {
+    await engine.dispose();
+  }
+}
+
+export const fitCommand: Command = {
+  verb: 'fit',
+  summary:
+    'fits an intervention from examples, measures effect and damage, writes graph, vectors and a report; goes on where it was stopped',
+  usage: `fit METHOD --model M --data FILE --out G.json [--set NAME=VALUE ...], METHOD one of ${methods.map((method) => method.name).join(', ')}`,
+  options: ['model', ...exampleOptions, 'out', 'export', ...recipeOptions, 'results', ...engineOptions],
+  words: 1,
+  more: () =>
+    methods
+      .map(({ name, what, settings }) => {
+        const rows = Object.entries(settings).map(([key, row]) => `      ${key}=${JSON.stringify(row.default)}  ${row.doc}`);
+        return `  ${name}: ${what}\n${rows.join('\n')}\n`;
+      })
+      .join(''),
+  run,
+};
