@@ -5,6 +5,7 @@ import type { BoundGraph, GraphNode, Lane } from '../../src/graph/document.ts';
 import { forwardOrder } from '../../src/graph/points.ts';
 import { expectClose, expectIdentical, generated, logitsOf, maxDifference, type Generated } from './compare.ts';
 import { inScope, referenceEngine, type EngineUnderTest } from './engines.ts';
+import { describePrefixes } from './prefix-suite.ts';
 import { describeRequests } from './request-suite.ts';
 import { describeSampling } from './sampling-suite.ts';
 import { loadGolden, loadGoldenModel, tensors, goldenRoot, type GoldenModel } from './golden.ts';
@@ -19,6 +20,7 @@ export function describeInvariants(under: EngineUnderTest): void {
   for (const name of MODELS.filter(chosen)) describe(name, () => invariantsOf(under, name));
   if (chosen('sampling')) describeSampling(under);
   if (chosen('requests')) describeRequests(under);
+  if (chosen('prefixes')) describePrefixes(under);
 }
 
 function invariantsOf(under: EngineUnderTest, name: string): void {

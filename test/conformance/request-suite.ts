@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Engine, GenerateRequest } from '../../src/engine/engine.ts';
+import type { Engine, GenerateRequest, ScoreRequest } from '../../src/engine/engine.ts';
 import { generated } from './compare.ts';
 import type { EngineUnderTest } from './engines.ts';
 import { loadGoldenModel } from './golden.ts';
@@ -56,6 +56,23 @@ export function describeRequests(under: EngineUnderTest): void {
       expect(await codeOf(engine.capture({ sequences: [{ ids: [1] }], points: [{ point: 'z', layers: [spec.layers] }] }))).toBe(
         'request/invalid',
       );
+    });
+
+    it('refuses conditions that contradict each other, and answers that are nowhere', async () => {
+      const graph = oneHead(spec, 0, 0, 1);
+      const score = (more: Partial<ScoreRequest>): Promise<unknown> => codeOf(engine.score({ sequences: [{ ids: [1, 2, 3] }], ...more }));
+      const lanes = [{ strengths: { '*': 1 } }];
+      expect(await score({ graph, lanes, factor: 2 })).toBe('request/invalid');
+      expect(await score({ lanes })).toBe('request/invalid');
+      expect(await score({ graph, lanes: [] })).toBe('request/invalid');
+      expect(await score({ graph, lanes: Array.from({ length: 4097 }, () => lanes[0]) })).toBe('request/invalid');
+      expect(await score({ positions: 'answer' })).toBe('request/invalid');
+      expect(await score({ positions: 'prompt' as 'all' })).toBe('request/invalid');
+      expect(await score({ top: -1 })).toBe('request/invalid');
+      expect(await score({ graph, lanes: [{ strengths: { nobody: 1 } }] })).toBe('graph/refused');
+      const whole = await engine.score({ sequences: [{ ids: [1, 2, 3], promptLength: 3 }], graph, lanes, positions: 'answer' });
+      expect(whole.sequences[0].logprobs.length).toBe(0);
+      expect(whole.sequences[0].edits).toEqual({ head: 3 });
     });
 
     it('refuses graphs that it cannot run, with reason and remedy, before any work', async () => {

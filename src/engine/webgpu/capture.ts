@@ -162,7 +162,8 @@ class Capturing {
       });
       computed += here;
       for (const run of tree.runs) {
-        for (const node of pathOf(tree, run)) seen?.[node].forEach((count, edit) => (counts[run.sequence][edit] += count));
+        for (const node of pathOf(tree, run))
+          seen?.[node].forEach((count, edit) => (counts[run.sequence][edit] += seenByRunning(plan.edits[edit]) ? count : 0));
       }
       this.request.onProgress?.(before + share, total);
       first = next;
