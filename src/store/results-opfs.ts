@@ -49,11 +49,14 @@ export function resultsOpfs(root?: () => Promise<FileSystemDirectoryHandle>): Re
     },
     async write(name, bytes) {
       const parts = resultNameParts(name);
+      const before = await fileOf(name);
       try {
         const handle = await (await folderOf(parts, true)).getFileHandle(parts[parts.length - 1], { create: true });
         if ('createWritable' in handle) await replace(handle, bytes);
         else await overwrite(handle, bytes);
       } catch (cause) {
+        // What was made only to be filled is taken away again.
+        if (before === null) await this.remove(name).catch(() => undefined);
         throw asError(cause, bytes.length);
       }
     },
