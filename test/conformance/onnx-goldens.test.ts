@@ -1,7 +1,9 @@
 import { describe } from 'vitest';
-import { onnxEngine } from './engines.ts';
+import { onnxEngine, onnxInt8Engine } from './engines.ts';
 import { describeGoldens } from './golden-suite.ts';
 
-describe('onnx engine, synthetic goldens', () => {
-  describeGoldens(onnxEngine);
-});
+for (const engine of [onnxEngine, onnxInt8Engine]) {
+  describe(`${engine.name}, synthetic goldens`, () => {
+    describeGoldens(engine);
+  });
+}

@@ -44,10 +44,9 @@ export class Core {
     return forward(this.model, this.cache, this.scratch, call);
   }
 
-  /** Slots of this capacity that fit the memory set aside for them; at least `least`. */
-  slotsFor(capacity: number, least: number): number {
-    const fit = Math.floor(CACHE_BYTES / (capacity * this.info.memory.cachePerToken));
-    return Math.max(least, Math.min(MAX_SLOTS, fit));
+  /** Slots of this capacity that fit the memory set aside for them. */
+  slotsFor(capacity: number): number {
+    return Math.min(MAX_SLOTS, Math.floor(CACHE_BYTES / (capacity * this.info.memory.cachePerToken)));
   }
 
   /** Waits for the request that runs. May be called again. */

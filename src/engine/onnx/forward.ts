@@ -1,4 +1,3 @@
-import type { Tensor } from 'onnxruntime-common';
 import { forwardOrder, type PointName } from '../../graph/points.ts';
 import { rmsNorm } from '../reference/ops/rmsNorm.ts';
 import { rotary } from '../reference/ops/rotary.ts';
@@ -7,6 +6,7 @@ import { attend } from './attention.ts';
 import type { KvCache } from './cache.ts';
 import { embedRow } from './embedding.ts';
 import type { OnnxModel } from './model.ts';
+import type { Piece, Values } from './runtime.ts';
 import type { Scratch } from './scratch.ts';
 
 /** Consecutive positions of one slot of the cache, which holds everything before them. */
@@ -32,11 +32,13 @@ export interface ForwardCall {
   /** Indices of the rows whose logits are wanted, ascending. */
   readonly looked: readonly number[];
   /** Logits of rows [first, first + count) of `looked`, [count, vocab]; the array is used again afterwards. */
-  readonly onLogits?: (logits: Float32Array, first: number, count: number) => void;
+  readonly onLogits?: (logits: Float32Array, first: number, count: number) => Promise<void>;
   /** Nothing after this place of the forward pass is needed; absent: run to the end. */
   readonly until?: { readonly point: PointName; readonly layer: number };
   readonly signal?: AbortSignal;
 }
+
+type Arrays = Readonly<Record<string, Float32Array>>;
 
 /** Bytes of logits held at once. */
 const LOGIT_BYTES = 64 * 2 ** 20;
@@ -101,10 +103,7 @@ class Pass {
     const q = this.scratch.get('q', rows * queryWidth);
     const k = this.scratch.get('k', rows * kvWidth);
     const v = this.scratch.get('v', rows * kvWidth);
-    await w.qkv.run(
-      { x: this.tensor(x, spec.hidden) },
-      { q: this.tensor(q, queryWidth), k: this.tensor(k, kvWidth), v: this.tensor(v, kvWidth) },
-    );
+    await this.products(w.qkv, { x }, { q, k, v });
     this.point('q', layer, q, queryWidth);
     this.point('k', layer, k, kvWidth);
     this.point('v', layer, v, kvWidth);
@@ -132,7 +131,7 @@ class Pass {
     }
     this.point('z', layer, z, queryWidth);
     if (this.over('z', layer)) return false;
-    await this.add(w.output, 'attn_out', layer, z, queryWidth, x, w.postAttnNorm);
+    await this.add(w.output, 'attn_out', layer, z, x, w.postAttnNorm);
     if (this.over('attn_out', layer)) return false;
     this.point('resid_mid', layer, x, spec.hidden);
     return !this.over('resid_mid', layer);
@@ -145,20 +144,19 @@ class Pass {
     const w = layers[layer];
     const width = spec.intermediate;
     const hidden = this.scratch.get('hidden', rows * width);
-    const input = { x: this.tensor(x, spec.hidden) };
     if (this.touches('mlp_act', layer)) {
       const act = this.scratch.get('act', rows * width);
       const up = this.scratch.get('up', rows * width);
-      await w.gateUp.run(input, { act: this.tensor(act, width), up: this.tensor(up, width) });
+      await this.products(w.gateUp, { x }, { act, up });
       this.point('mlp_act', layer, act, width);
       for (let i = 0; i < hidden.length; i++) hidden[i] = act[i] * up[i];
     } else {
-      await w.gateUp.run(input, { hidden: this.tensor(hidden, width) });
+      await this.products(w.gateUp, { x }, { hidden });
     }
     if (this.over('mlp_act', layer)) return false;
     this.point('mlp_hidden', layer, hidden, width);
     if (this.over('mlp_hidden', layer)) return false;
-    await this.add(w.down, 'mlp_out', layer, hidden, width, x, w.postMlpNorm);
+    await this.add(w.down, 'mlp_out', layer, hidden, x, w.postMlpNorm);
     if (this.over('mlp_out', layer)) return false;
     this.point('resid_post', layer, x, spec.hidden);
     return !this.over('resid_post', layer);
@@ -166,23 +164,21 @@ class Pass {
 
   /** x += block(inner), norm in between where there is one. Where somebody looks at the block's output the sum is made here. */
   private async add(
-    piece: OnnxModel['head'],
+    piece: Piece,
     point: 'attn_out' | 'mlp_out',
     layer: number,
     inner: Float32Array,
-    width: number,
     x: Float32Array,
     postNorm: Float32Array | null,
   ): Promise<void> {
     const { hidden, normEps } = this.model.spec;
-    const input = { inner: this.tensor(inner, width), x: this.tensor(x, hidden) };
     const y = this.scratch.get('y', x.length);
     if (!this.touches(point, layer)) {
-      await piece.run(input, { y: this.tensor(y, hidden) });
+      await this.products(piece, { inner, x }, { y });
       x.set(y);
       return;
     }
-    await piece.run(input, { out: this.tensor(y, hidden) });
+    await this.products(piece, { inner, x }, { out: y });
     this.point(point, layer, y, hidden);
     if (postNorm) rmsNorm(y, postNorm, normEps, 0, this.rows, hidden, y);
     for (let i = 0; i < x.length; i++) x[i] += y[i];
@@ -198,10 +194,7 @@ class Pass {
     if (needed.length === 0) return;
     const chosen = all ? x : this.gather('chosen', x, needed);
     const normed = this.scratch.get('normed', needed.length * spec.hidden);
-    await this.model.finalNorm.run(
-      { x: this.tensor(chosen, spec.hidden, needed.length) },
-      { y: this.tensor(normed, spec.hidden, needed.length) },
-    );
+    await this.products(this.model.finalNorm, { x: chosen }, { y: normed }, needed.length);
     this.point('final_norm', -1, normed, spec.hidden);
     if (this.over('final_norm', -1)) return;
 
@@ -213,19 +206,17 @@ class Pass {
       throwIfAborted(this.call.signal);
       const count = Math.min(block, wanted.length - first);
       const logits = this.scratch.get('logits', count * spec.vocab);
-      await this.model.head.run(
-        { x: this.tensor(input.subarray(first * spec.hidden, (first + count) * spec.hidden), spec.hidden, count) },
-        { logits: this.tensor(logits, spec.vocab, count) },
-      );
+      await this.products(this.model.head, { x: input.subarray(first * spec.hidden, (first + count) * spec.hidden) }, { logits }, count);
       const rows = wanted.slice(first, first + count);
       this.point('logits', -1, logits, spec.vocab, rows);
       if (!onLogits) continue;
-      if (!touched) onLogits(logits, first, count);
-      else {
-        rows.forEach((row, at) => {
-          const target = place.get(row);
-          if (target !== undefined) onLogits(logits.subarray(at * spec.vocab, (at + 1) * spec.vocab), target, 1);
-        });
+      if (!touched) {
+        await onLogits(logits, first, count);
+        continue;
+      }
+      for (const [at, row] of rows.entries()) {
+        const target = place.get(row);
+        if (target !== undefined) await onLogits(logits.subarray(at * spec.vocab, (at + 1) * spec.vocab), target, 1);
       }
     }
   }
@@ -250,7 +241,21 @@ class Pass {
     return forwardOrder(point, layer, this.model.spec.layers) >= this.last;
   }
 
-  private tensor(data: Float32Array, width: number, rows = this.rows): Tensor {
-    return new this.model.runtime.Tensor('float32', data, [rows, width]);
+  /** Runs a piece on [rows, width] arrays, each width being what the array's length says. */
+  private async products(piece: Piece, inputs: Arrays, outputs: Arrays, rows = this.rows): Promise<void> {
+    const { Tensor } = this.model.runtime;
+    // Here one row after another is faster than all at once.
+    const step = rows <= this.model.rowByRow ? 1 : rows;
+    for (let row = 0; row < rows; row += step) {
+      const tensors = (arrays: Arrays): Values =>
+        Object.fromEntries(
+          Object.entries(arrays).map(([name, data]) => {
+            const width = data.length / rows;
+            const part = step === rows ? data : data.subarray(row * width, (row + step) * width);
+            return [name, new Tensor('float32', part, [step, width])];
+          }),
+        );
+      await piece.run(tensors(inputs), tensors(outputs));
+    }
   }
 }

@@ -2,7 +2,6 @@ import { TillerError } from '../../errors/error.ts';
 import { countsById } from '../../graph/counts.ts';
 import type { Plan } from '../../graph/plan.ts';
 import type { GenerateRequest, GenerateSummary, LaneStep, Step } from '../engine.ts';
-import { logprob } from '../reference/ops/distribution.ts';
 import { sample } from '../reference/ops/sample.ts';
 import { normalizeGenerate, planFor, throwIfAborted, type NormalGenerate } from '../request.ts';
 import { selects, type TokenRow } from '../rows.ts';
@@ -156,12 +155,13 @@ class Generation {
       taps,
       looked: sampled ? lanes.map((_, index) => (index + 1) * (to - from) - 1) : [],
       signal: this.signal,
-      onLogits: (logits, first, count) => {
+      onLogits: async (logits, first, count) => {
+        const totals = await core.model.distributions.totals(logits);
         for (let at = 0; at < count; at++) {
           const lane = lanes[first + at];
           const row = logits.subarray(at * vocab, (at + 1) * vocab);
           const token = sample(row, normal, normal.lanes[lane].seed, to - 1);
-          steps[lane] = { token, logprob: logprob(row, token) };
+          steps[lane] = { token, logprob: row[token] - totals[at] };
         }
       },
     });

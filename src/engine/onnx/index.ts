@@ -48,7 +48,8 @@ export async function createOnnxEngine(spec: ModelSpec, source: WeightSource, ru
   }
   const maxContext = Math.min(spec.maxPositions, asked);
   const quantization = options.quantization ?? 'none';
-  const level = options.accuracyLevel ?? 0;
+  // Like f16 on a GPU, int8 activations are for who did not ask for f32.
+  const level = options.precision === 'f32' ? 0 : 4;
   const reader = new WeightReader(
     spec,
     source,
@@ -63,6 +64,7 @@ export async function createOnnxEngine(spec: ModelSpec, source: WeightSource, ru
     context: { spec, level },
     runtime,
     threads: threads.count,
+    quantized: quantization !== 'none',
     reader,
     positions: maxContext,
     onPiece: (done, total) => options.onProgress?.({ stage: 'compile', done, total, unit: 'kernels' }),
@@ -87,7 +89,8 @@ export async function createOnnxEngine(spec: ModelSpec, source: WeightSource, ru
 
 function products(quantization: ModelInfo['quantization'], level: number): string {
   if (quantization === 'none') return 'products: f32; 16-bit weights are widened at load';
-  const activations = level === 4 ? 'activations rounded to int8 in blocks of 32' : 'activations and sums in f32';
+  const activations =
+    level === 4 ? 'activations rounded to int8 in blocks of 32, sums in f32 (precision f32 rounds none)' : 'activations and sums in f32';
   return `products: ${quantization} weights, ${activations}`;
 }
 

@@ -2,6 +2,7 @@ import { ropeTable } from '../../model/rope.ts';
 import type { ModelSpec, RopeSpec } from '../../model/spec.ts';
 import type { TensorRole } from '../../model/weights.ts';
 import { throwIfAborted } from '../request.ts';
+import { Distributions } from './distribution.ts';
 import type { EmbeddingTable } from './embedding.ts';
 import type { Matrix } from './matrix.ts';
 import { attentionPiece, blockOutputPiece, gateUpPiece, headPiece, normPiece, qkvPiece, type PieceContext } from './pieces.ts';
@@ -30,15 +31,25 @@ export interface OnnxModel {
   readonly layers: readonly OnnxLayer[];
   readonly finalNorm: Piece;
   readonly head: Piece;
+  readonly distributions: Distributions;
+  /** Up to this many rows, a product of each row by itself is faster than one of them together. */
+  readonly rowByRow: number;
   /** Bytes of all weights as the pieces keep them, and of the embedding. */
   readonly weightBytes: number;
   release(): Promise<void>;
 }
 
+/**
+ * ONNX Runtime's f32 kernel for int4 weights and one row reads them as they are; for more rows it expands them first, which takes as
+ * long as two to three single rows.
+ */
+const SINGLE_ROWS = 3;
+
 export interface LoadModelOptions {
   readonly context: PieceContext;
   readonly runtime: OnnxRuntime;
   readonly threads: number;
+  readonly quantized: boolean;
   readonly reader: WeightReader;
   readonly positions: number;
   readonly onPiece: (done: number, total: number) => void;
@@ -53,6 +64,7 @@ export async function loadModel(options: LoadModelOptions): Promise<OnnxModel> {
   const { context, runtime, threads, reader, signal } = options;
   const { spec } = context;
   const pieces: Piece[] = [];
+  const released: { release(): Promise<void> }[] = [];
   const total = spec.layers * 4 + 2;
   let weightBytes = 0;
   const weighed = (...matrices: readonly Matrix[]): void => {
@@ -74,13 +86,15 @@ export async function loadModel(options: LoadModelOptions): Promise<OnnxModel> {
     return spec.normOffset === 0 ? weight : weight.map((value) => spec.normOffset + value);
   };
   const release = async (): Promise<void> => {
-    for (const piece of pieces.splice(0)) await piece.release();
+    for (const piece of [...pieces.splice(0), ...released.splice(0)]) await piece.release();
   };
 
   try {
     const attention = new Map<number | null, Piece>();
     for (const window of new Set(spec.layerSpecs.map((layer) => layer.window))) {
-      attention.set(window, await Piece.create(runtime, attentionPiece(spec, window), threads));
+      const piece = await Piece.create(runtime, attentionPiece(spec, window), threads);
+      released.push(piece);
+      attention.set(window, piece);
     }
     const ropes = ropesOf(spec, options.positions);
     const embedding = await reader.embedding();
@@ -90,8 +104,21 @@ export async function loadModel(options: LoadModelOptions): Promise<OnnxModel> {
     const matrix = await reader.head(spec.tiedHead ? 'embed' : 'head');
     weighed(matrix);
     const head = await compile(headPiece(context, matrix));
-    pieces.push(...attention.values());
-    return { spec, runtime, embedding, layers, finalNorm, head, weightBytes: weightBytes + embeddingBytes(embedding), release };
+    const distributions = await Distributions.create(runtime, spec.vocab, threads);
+    released.push(distributions);
+    const rowByRow = options.quantized && context.level === 0 ? SINGLE_ROWS : 1;
+    return {
+      spec,
+      runtime,
+      rowByRow,
+      embedding,
+      layers,
+      finalNorm,
+      head,
+      distributions,
+      weightBytes: weightBytes + embeddingBytes(embedding),
+      release,
+    };
 
     async function loadLayer(layer: number): Promise<OnnxLayer> {
       const { bias } = spec;

@@ -1,9 +1,10 @@
 import { countsById } from '../../graph/counts.ts';
 import type { LaneScore, ScoreRequest, Scores, SequenceScore, TopToken } from '../engine.ts';
 import { PrefixTreeBuilder } from '../prefix-tree.ts';
-import { kl, logSumExp, topTokens } from '../reference/ops/distribution.ts';
+import { topTokens } from '../reference/ops/distribution.ts';
 import { normalizeScore, planFor, throwIfAborted, type NormalScore } from '../request.ts';
 import type { Core } from './core.ts';
+import type { Distribution, Distributions } from './distribution.ts';
 import { passing, walkTree, type TreeRow } from './tree-walk.ts';
 
 /** Bytes of logits that may wait for the other half of a KL. */
@@ -44,7 +45,7 @@ export async function score(core: Core, request: ScoreRequest): Promise<Scores> 
       }
       const tree = builder.build();
       const runsAt = passing(tree);
-      const comparison = new Comparison(normal, results);
+      const comparison = new Comparison(normal, results, core.model.distributions);
       let done = 0;
       const begun = first;
       const counts = await walkTree(core, {
@@ -54,7 +55,7 @@ export async function score(core: Core, request: ScoreRequest): Promise<Scores> 
         signal: request.signal,
         looks: ({ node, position }) =>
           runsAt[node].some(({ sequence }) => position >= normal.looked[sequence].first && position < normal.looked[sequence].end),
-        onLogits: (row, values) => take(row, values),
+        onLogits: take,
         onRows: (count) => {
           done += count;
           request.onProgress?.(begun + Math.floor(((next - begun) * done) / Math.max(1, builder.positions)), sequences.length);
@@ -64,8 +65,16 @@ export async function score(core: Core, request: ScoreRequest): Promise<Scores> 
       computed += builder.positions;
       first = next;
 
-      function take({ node, position }: TreeRow, values: Float32Array): void {
-        const total = logSumExp(values);
+      async function take(rows: readonly TreeRow[], block: Float32Array): Promise<void> {
+        const totals = await core.model.distributions.totals(block);
+        for (const [at, { node, position }] of rows.entries()) {
+          const values = block.subarray(at * info.vocab, (at + 1) * info.vocab);
+          takeRow(node, position, values, totals[at]);
+          await comparison.take(position, runsAt[node], { logits: values, total: totals[at] });
+        }
+      }
+
+      function takeRow(node: number, position: number, values: Float32Array, total: number): void {
         let best: TopToken[] | null = null;
         for (const { sequence, lane } of runsAt[node]) {
           const { ids } = sequences[sequence];
@@ -77,7 +86,6 @@ export async function score(core: Core, request: ScoreRequest): Promise<Scores> 
           const at = position + 1 - normal.from[sequence];
           if (at >= 0 && position + 1 < ids.length) rows.logprobs[at] = values[ids[position + 1]] - total;
         }
-        comparison.take(position, runsAt[node], values);
       }
     }
     request.onProgress?.(sequences.length, sequences.length);
@@ -133,8 +141,8 @@ function scoreOf(
 
 /** One position of one sequence: logits that wait until those of the unedited run and of the others have met. */
 interface Meeting {
-  unedited: Float32Array | null;
-  readonly waiting: { readonly lane: number; readonly logits: Float32Array }[];
+  unedited: Distribution | null;
+  readonly waiting: { readonly lane: number; readonly edited: Distribution }[];
   /** Edited lanes that have not come. */
   missing: number;
 }
@@ -146,13 +154,14 @@ class Comparison {
   constructor(
     private readonly normal: NormalScore,
     private readonly results: readonly (readonly LaneRows[])[],
+    private readonly distributions: Distributions,
   ) {}
 
-  /** @param runs runs whose logits at this position these are; kept as a copy while the other half is missing */
-  take(position: number, runs: readonly { readonly sequence: number; readonly lane: number }[], logits: Float32Array): void {
+  /** @param runs runs whose logits at this position these are; a copy is kept while the other half is missing */
+  async take(position: number, runs: readonly { readonly sequence: number; readonly lane: number }[], row: Distribution): Promise<void> {
     if (!this.normal.kl) return;
-    let copy: Float32Array | null = null;
-    const kept = (): Float32Array => (copy ??= logits.slice());
+    let copy: Distribution | null = null;
+    const kept = (): Distribution => (copy ??= { logits: row.logits.slice(), total: row.total });
     const unedited = new Set(runs.filter(({ lane }) => lane === 0).map(({ sequence }) => sequence));
     for (const { sequence, lane } of runs) {
       const at = position + 1 - this.normal.from[sequence];
@@ -161,24 +170,20 @@ class Comparison {
       if (lane > 0 && unedited.has(sequence)) continue;
       const key = `${sequence}/${position}`;
       let meeting = this.meetings.get(key);
-      if (!meeting) {
-        // Lanes that share the unedited row never come here.
-        meeting = { unedited: null, waiting: [], missing: this.normal.lanes.length - 1 };
-        this.meetings.set(key, meeting);
-      }
+      if (!meeting) this.meetings.set(key, (meeting = { unedited: null, waiting: [], missing: this.normal.lanes.length - 1 }));
       if (lane === 0) {
-        meeting.unedited = kept();
         meeting.missing -= runs.filter((run) => run.sequence === sequence && run.lane > 0).length;
-        for (const other of meeting.waiting.splice(0)) this.put(sequence, other.lane, at, meeting.unedited, other.logits, meeting);
-      } else if (meeting.unedited) this.put(sequence, lane, at, meeting.unedited, logits, meeting);
-      else meeting.waiting.push({ lane, logits: kept() });
+        meeting.unedited = meeting.missing > meeting.waiting.length ? kept() : row;
+        for (const other of meeting.waiting.splice(0)) await this.put(sequence, other.lane, at, meeting, other.edited);
+      } else if (meeting.unedited) await this.put(sequence, lane, at, meeting, row);
+      else meeting.waiting.push({ lane, edited: kept() });
       if (meeting.unedited && meeting.missing === 0) this.meetings.delete(key);
     }
   }
 
-  private put(sequence: number, lane: number, at: number, unedited: Float32Array, edited: Float32Array, meeting: Meeting): void {
+  private async put(sequence: number, lane: number, at: number, meeting: Meeting, edited: Distribution): Promise<void> {
     const target = this.results[sequence][lane].kl;
-    if (target) target[at] = kl(unedited, edited);
+    if (target && meeting.unedited) target[at] = await this.distributions.kl(meeting.unedited, edited);
     meeting.missing--;
   }
 }

@@ -21,7 +21,8 @@ export interface WalkOptions {
   readonly signal: AbortSignal | undefined;
   /** Whether logits are wanted there. */
   readonly looks: (row: TreeRow) => boolean;
-  readonly onLogits?: (row: TreeRow, logits: Float32Array) => void;
+  /** Logits of some rows, [rows, vocab]; the array is used again afterwards. */
+  readonly onLogits?: (rows: readonly TreeRow[], logits: Float32Array) => Promise<void>;
   /** Who else looks at the call's rows; null for rows of helpers. */
   readonly tap?: (rows: readonly (TreeRow | null)[]) => PointTap | null;
   readonly onRows: (count: number) => void;
@@ -32,10 +33,10 @@ export async function walkTree(core: Core, options: WalkOptions): Promise<Float6
   const { plan, sequences, tree } = options;
   const { cache } = core;
   const capacity = tree.nodes.reduce((most, node) => Math.max(most, node.to), 1);
-  const slots = core.slotsFor(capacity, Math.max(1, slotsNeeded(tree)));
+  const least = Math.max(1, slotsNeeded(tree));
+  const slots = Math.max(least, Math.min(core.slotsFor(capacity), tree.nodes.length));
   cache.ensure(slots, capacity);
   cache.forgetAll();
-  const { vocab } = core.model.spec;
   const shared = new Interventions(plan, false);
   let alone = null as { node: number; interventions: Interventions } | null;
   const runs = new Map<string, EditedRun>();
@@ -74,11 +75,11 @@ export async function walkTree(core: Core, options: WalkOptions): Promise<Float6
       looked,
       until: options.until,
       signal: options.signal,
-      onLogits: (logits, first, count) => {
-        for (let at = 0; at < count; at++) {
-          const row = rows[looked[first + at]];
-          if (row) options.onLogits?.(row, logits.subarray(at * vocab, (at + 1) * vocab));
-        }
+      onLogits: async (logits, first, count) => {
+        await options.onLogits?.(
+          looked.slice(first, first + count).flatMap((row) => rows[row] ?? []),
+          logits,
+        );
       },
     });
     options.onRows(rows.length);
