@@ -1,9 +1,9 @@
 import { count, dose, hold, layer, multiplier, point, tokens } from './common-settings.ts';
-import { logisticRegression } from '../stats/logistic.ts';
 import type { Slice } from './direction.ts';
 import { capturesOf, fitAdditions, type TrainingRows } from './direction-fit.ts';
 import type { Method } from './method.ts';
 import { readRows } from './settings.ts';
+import { wideLogistic } from './wide-logistic.ts';
 
 /** The coefficients of a logistic probe as a direction: what tells the classes apart best, given how their activations scatter. */
 
@@ -26,12 +26,11 @@ const rows = {
 } as const satisfies Method['settings'];
 
 /** Coefficients of the probe on the training rows of a place. */
-function coefficients(slice: Slice, { positive, negative }: TrainingRows, c: number): Float64Array {
-  const { data, stride, start, width } = slice;
-  const labels = new Uint8Array(data.length / stride);
+function coefficients(slice: Slice, { positive, negative }: TrainingRows, C: number, signal: AbortSignal | undefined): Float64Array {
+  const labels = new Uint8Array(slice.data.length / slice.stride);
   for (const row of positive) labels[row] = 1;
   const rows = [...positive, ...negative].sort((a, b) => a - b);
-  return logisticRegression({ features: data, width, stride, start, labels, rows, C: c }).weights;
+  return wideLogistic({ slice, rows, labels, C, signal }).weights;
 }
 
 export const logistic: Method = {
@@ -53,7 +52,7 @@ export const logistic: Method = {
       graphName: `logistic direction at ${settings.point}`,
       settings,
       needs: 'labels',
-      estimate: (slice, train) => ({ direction: coefficients(slice, train, settings.regularization) }),
+      estimate: (slice, train) => ({ direction: coefficients(slice, train, settings.regularization, context.signal) }),
     });
   },
 };
