@@ -145,7 +145,7 @@ describe('prefix tree', () => {
           expect(at).toBe(run.end);
         });
       }),
-      { numRuns: 300 },
+      { numRuns: 150 },
     );
   });
 
@@ -167,7 +167,7 @@ describe('prefix tree', () => {
           if (run.node >= 0) expect(tree.nodes[run.node].to).toBe(run.end);
         }
       }),
-      { numRuns: 200 },
+      { numRuns: 100 },
     );
   });
 
@@ -270,7 +270,7 @@ describe('calls over a prefix tree', () => {
           expect(at).toEqual(tree.nodes.map((node) => node.to));
         },
       ),
-      { numRuns: 400 },
+      { numRuns: 100 },
     );
   });
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { Lane } from '../graph/document.ts';
-import type { GenerateRequest, ModelInfo } from './engine.ts';
-import { capturePlaces, factorLanes, normalizeGenerate, normalizeLanes, normalizeSequences, requestCount } from './request.ts';
+import type { BoundGraph, Lane } from '../graph/document.ts';
+import type { GenerateRequest, ModelInfo, ScoreRequest } from './engine.ts';
+import { capturePlaces, factorLanes, normalizeGenerate, normalizeLanes, normalizeScore, normalizeSequences } from './request.ts';
 
 const model: Pick<ModelInfo, 'vocab' | 'limits' | 'eosIds' | 'points' | 'layers'> = {
   vocab: 10,
@@ -12,6 +12,10 @@ const model: Pick<ModelInfo, 'vocab' | 'limits' | 'eosIds' | 'points' | 'layers'
     { point: 'z', width: 4 },
     { point: 'embed', width: 6 },
   ],
+};
+const graph: BoundGraph = {
+  document: { tiller: 1, model: { family: 'llama', layers: 2, heads: 2, kvHeads: 2, headDim: 2, hidden: 4, intermediate: 4 }, nodes: [] },
+  vectors: {},
 };
 const generate = (request: Partial<GenerateRequest>): ReturnType<typeof normalizeGenerate> =>
   normalizeGenerate({ prompt: [1], maxTokens: 2, ...request }, model);
@@ -57,7 +61,7 @@ describe('requests', () => {
     expect(() => generate({ sampling: { topK: -1 } })).toThrow('topK');
     expect(() => generate({ stop: [0.5] })).toThrow('stop token');
     expect(() => factorLanes(Number.POSITIVE_INFINITY)).toThrow('factor');
-    expect(() => requestCount(11, 'top', 10)).toThrow('top must be a whole number from 0 to 10');
+    expect(() => normalizeScore({ sequences: [], top: 11 }, model, 10)).toThrow('top must be a whole number from 0 to 10');
     expect(() => normalizeSequences([{ ids: [1], promptLength: 0 }], model)).toThrow('promptLength of sequence 0');
   });
 
@@ -70,5 +74,59 @@ describe('requests', () => {
     expect(() => capturePlaces([{ point: 'z' }, { point: 'z', layers: [1] }], model)).toThrow('asked for twice');
     expect(() => capturePlaces([{ point: 'embed', layers: [0] }], model)).toThrow('has no layers');
     expect(() => capturePlaces([{ point: 'logits' }], model)).toThrow('no point "logits"');
+  });
+
+  it('score every token but the first, or the answer, and look at no more rows than that takes', () => {
+    const sequences = [
+      { ids: [1, 2, 3, 4], promptLength: 2 },
+      { ids: [1, 2], promptLength: 2 },
+    ];
+    const of = (more: Partial<ScoreRequest>): unknown => {
+      const { from, looked, kl, lanes } = normalizeScore({ sequences, ...more }, model, 10);
+      return { from, looked: looked.map(({ first, end }) => [first, end]), kl, lanes: lanes.length };
+    };
+    expect(of({})).toEqual({
+      from: [1, 1],
+      looked: [
+        [0, 3],
+        [0, 1],
+      ],
+      kl: false,
+      lanes: 1,
+    });
+    expect(of({ positions: 'answer' })).toEqual({
+      from: [2, 2],
+      looked: [
+        [1, 3],
+        [1, 1],
+      ],
+      kl: false,
+      lanes: 1,
+    });
+    expect(of({ positions: 'answer', top: 1, graph })).toEqual({
+      from: [2, 2],
+      looked: [
+        [1, 4],
+        [1, 2],
+      ],
+      kl: true,
+      lanes: 2,
+    });
+    expect(of({ positions: 'answer', logits: true, graph, kl: false, lanes: [{}, {}] })).toEqual({
+      from: [2, 2],
+      looked: [
+        [0, 4],
+        [0, 2],
+      ],
+      kl: false,
+      lanes: 3,
+    });
+  });
+
+  it('put the unedited condition before those asked for, under a name of its own', () => {
+    const names = (lanes: readonly Lane[]): (string | undefined)[] =>
+      normalizeScore({ sequences: [], graph, lanes }, model, 10).lanes.map((lane) => lane.name);
+    expect(names([{ strengths: { '*': 1 } }, { name: 'x' }])).toEqual(['as is', 'lane 1', 'x']);
+    expect(names([{ name: 'as is' }])).toEqual(['unedited', 'as is']);
   });
 });

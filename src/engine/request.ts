@@ -187,11 +187,6 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new TillerError('request/aborted');
 }
 
-/** A count of a request, such as `top`. */
-export function requestCount(value: number, name: string, most: number): number {
-  return integer(value, name, 0, most);
-}
-
 export interface CapturePlace {
   readonly point: PointName;
   /** -1 for points without a layer. */
