@@ -177,7 +177,13 @@ async function fit(data: FitData, settings: Settings, context: FitContext): Prom
       places,
       scoreName: scoreNames[score],
       notes,
-      numbers: { count: Math.min(chosen, held), held, pairs: pairs.length, delta, perLayer: countByLayer(used.slice(0, chosen), perLayer, shape.layers) },
+      numbers: {
+        count: Math.min(chosen, held),
+        held,
+        pairs: pairs.length,
+        delta,
+        perLayer: countByLayer(used.slice(0, chosen), perLayer, shape.layers),
+      },
     },
   });
 }
