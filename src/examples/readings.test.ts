@@ -146,7 +146,7 @@ describe('texts by kind', () => {
   it('are joined as they need to be', async () => {
     expect(await one({ prompt: 'The cat', wanted: 'sat.', unwanted: ', a dog, ran.' })).toEqual(['The cat sat.', 'The cat, a dog, ran.']);
     expect(await one({ prompt: 'Say:\n', positive: 'Hi', negative: 'Go' })).toEqual(['Say:\nHi', 'Say:\nGo']);
-    expect(await one({ positive: 'Hi', negative: 'Go' })).toEqual(['Hi', 'Go']);
+    expect(await one({ positive: 'Hi ', negative: 'Go' })).toEqual(['Hi', 'Go']);
     const choice = { question: 'Which?\n (A) x\n (B) y', answer_matching_behavior: ' (A)', answer_not_matching_behavior: ' (B)' };
     expect(await one(choice)).toEqual(['Which?\n (A) x\n (B) y\n\nAnswer: (A)', 'Which?\n (A) x\n (B) y\n\nAnswer: (B)']);
     expect(await one({ ...choice, question: 'Which?\n\nAnswer:' })).toEqual(['Which?\n\nAnswer: (A)', 'Which?\n\nAnswer: (B)']);

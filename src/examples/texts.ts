@@ -27,7 +27,10 @@ const joined = (prompt: string, continuation: string): string =>
 /** A question whose stored answers are ` (A)` or ` Yes`: `Answer:` is put before them where the question does not end with it. */
 const asked = (question: string): string => (/answer:\s*$/i.test(question) ? question.trimEnd() : `${question.trimEnd()}\n\nAnswer:`);
 
-/** All texts of a set, in the order of its rows; of a question, right answers (the best one first) before wrong ones. */
+/**
+ * All texts of a set, in the order of its rows; of a question, right answers (the best one first) before wrong ones. Texts
+ * without an answer lose white space at their ends: it would be the token that is read.
+ */
 export function textsOf(set: ExampleSet, options: TextOptions): ExampleText[] {
   const texts: ExampleText[] = [];
   let pairs = 0;
@@ -55,10 +58,10 @@ export function textsOf(set: ExampleSet, options: TextOptions): ExampleText[] {
   for (const [example, row] of set.rows.entries()) {
     switch (row.kind) {
       case 'labelled':
-        texts.push({ example, label: row.label, pair: -1, before: row.text, answer: null });
+        texts.push({ example, label: row.label, pair: -1, before: row.text.trim(), answer: null });
         break;
       case 'pairs':
-        if (row.prompt.trim() === '') pair(example, [row.positive, row.negative], [null, null]);
+        if (row.prompt.trim() === '') pair(example, [row.positive.trim(), row.negative.trim()], [null, null]);
         else two(example, row.prompt, row.positive, row.negative);
         break;
       case 'continuations':
