@@ -23,7 +23,7 @@ import { keysUntil, type PointView, type Taps } from './forward.ts';
 import type { GraphRun } from './graph-run.ts';
 import { Memory } from './memory.ts';
 import { Params } from './params.ts';
-import { mostRows, runPrefixTree } from './prefix-run.ts';
+import { mostPositions, mostRows, runPrefixTree } from './prefix-run.ts';
 import { Readback } from './readback.ts';
 import { copyRows } from './row-copy.ts';
 import { UNCOUNTED_BIT } from './row-table.ts';
@@ -31,8 +31,6 @@ import { paddedWidths } from './scratch.ts';
 
 /** Most bytes of captured rows that one call keeps on the device, and of logits where they are captured. */
 const CAPTURE_BYTES = 64 * 1048576;
-/** Most positions of a tree: nodes have to fit the 16 bits that a row has for them. */
-const TREE_POSITIONS = 65535;
 
 /** Gathers the chosen rows of every captured place, after the edits at it: [chosen, all places side by side]. */
 class CaptureTaps implements Taps {
@@ -143,11 +141,12 @@ class Capturing {
     const selected = new SelectedCounts(plan, sequences);
     const counts = sequences.map((_, s) => selected.of(s, lane));
     const total = sequences.reduce((sum, { ids }) => sum + ids.length, 0);
+    const most = mostPositions(plan);
     let computed = 0;
     for (let first = 0; first < sequences.length;) {
       const builder = new PrefixTreeBuilder(plan, sequences);
       let next = first;
-      while (next < sequences.length && (next === first || builder.positions + sequences[next].ids.length <= TREE_POSITIONS)) {
+      while (next < sequences.length && (next === first || builder.positions + sequences[next].ids.length <= most)) {
         builder.add(next, lane, (picked[next].at(-1) ?? -1) + 1);
         next += 1;
       }

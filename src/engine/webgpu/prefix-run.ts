@@ -11,6 +11,8 @@ import { LAST_PROMPT_BIT, type CallRow } from './row-table.ts';
 
 /** Most bytes of keys and values for subtrees side by side; what a tree needs at least it gets. */
 const CACHE_BYTES = 256 * 1048576;
+/** Most strengths, and counts, of a graph run. */
+const TABLE_FLOATS = 4 * 1048576;
 
 /** A row of a call: a node's position, for the node's lane or for a helper's. */
 export interface TreeRef extends RowRef {
@@ -47,6 +49,14 @@ export function strengthRows(plan: Plan, tree: PrefixTree): StrengthRows {
   const lanes = [...new Set(tree.nodes.map((node) => node.lane))];
   const index = new Map(lanes.map((lane, row) => [lane, row]));
   return { lanes, of: (node) => index.get(tree.nodes[node].lane) ?? 0 };
+}
+
+/**
+ * Most positions of a tree: nodes have to fit the 16 bits that a row has for its strengths, and where each node has a row of
+ * strengths and counts, these tables have to stay small.
+ */
+export function mostPositions(plan: Plan): number {
+  return plan.edits.some(seenByRunning) ? Math.min(65535, Math.floor(TABLE_FLOATS / plan.edits.length)) : 65535;
 }
 
 /** Most rows that one call over the tree may have. */

@@ -9,15 +9,13 @@ import type { Core } from './core.ts';
 import { untilKeys, untilNorm } from './forward.ts';
 import { HeadStage, logitEdits, rowWidth, type HeadResults } from './head-stage.ts';
 import { Memory } from './memory.ts';
-import { mostRows, runPrefixTree } from './prefix-run.ts';
+import { mostPositions, mostRows, runPrefixTree } from './prefix-run.ts';
 import { MAX_TOP } from './sampler.ts';
 import { paddedWidths } from './scratch.ts';
 
 /** Most bytes of logits that one batch takes on the device, and of rows that wait for it. */
 const LOGIT_BYTES = 64 * 1048576;
 const KEPT_BYTES = 64 * 1048576;
-/** Most positions of a tree: nodes have to fit the 16 bits that a row has for them. */
-const TREE_POSITIONS = 65535;
 
 /**
  * Log-probabilities of given sequences, unedited and edited, reduced on the device. See Engine.score. Sequences and conditions are taken in
@@ -73,6 +71,7 @@ class Scoring {
   *blocks(): Generator<PrefixTree, void, void> {
     const { sequences, lanes, looked } = this.normal;
     const room = Math.max(1, Math.floor(Math.min(KEPT_BYTES, this.core.memory.bindingLimit) / (rowWidth(this.core, this.plan) * 4)));
+    const most = mostPositions(this.plan);
     let builder = new PrefixTreeBuilder(this.plan, sequences);
     let rows = 0;
     let runs = 0;
@@ -86,9 +85,9 @@ class Scoring {
         runs += 1;
       };
       const full = (more: number): boolean =>
-        runs > 0 && (rows + more * (end - first) > room || builder.positions + more * ids.length > TREE_POSITIONS);
+        runs > 0 && (rows + more * (end - first) > room || builder.positions + more * ids.length > most);
       // A sequence whose lanes do not fit starts a block of its own, and goes on in further ones if it must.
-      if (rows + (end - first) > room || builder.positions + ids.length * lanes.length > TREE_POSITIONS) {
+      if (rows + (end - first) > room || builder.positions + ids.length * lanes.length > most) {
         if (runs > 0) yield builder.build();
         builder = new PrefixTreeBuilder(this.plan, sequences);
         rows = runs = 0;
