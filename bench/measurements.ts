@@ -1,11 +1,14 @@
 import { bandwidth } from './bandwidth.ts';
+import { captures } from './captures.ts';
 import { commandLine } from './command-line.ts';
 import { decode } from './decode.ts';
 import { kernels } from './kernels.ts';
 import { loading } from './loading.ts';
 import type { Measurement } from './measurement.ts';
+import { multipleChoice } from './multiple-choice.ts';
 import { prefill } from './prefill.ts';
 import { steering } from './steering.ts';
+import { sweep } from './sweep.ts';
 
 /** A measurement whose result's type only it knows. */
 export type AnyMeasurement = Measurement<unknown>;
@@ -21,6 +24,9 @@ export const measurements: readonly AnyMeasurement[] = [
   erase(decode),
   erase(prefill),
   erase(steering),
+  erase(captures),
+  erase(multipleChoice),
+  erase(sweep),
   erase(commandLine),
   erase(bandwidth),
   erase(kernels),
