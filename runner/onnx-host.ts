@@ -17,5 +17,6 @@ export async function nodeOnnxRuntime(): Promise<OnnxRuntime> {
     Tensor: ort.Tensor,
     sharesMemory: true,
     maxThreads: availableParallelism(),
+    expandsWeights: false,
   };
 }

@@ -4,6 +4,7 @@ import type { BoundGraph, Lane } from '../../graph/document.ts';
 import { pointNames, pointWidth } from '../../graph/points.ts';
 import type { Refusal } from '../../graph/refusal.ts';
 import { storedFingerprint } from '../../model/fingerprint.ts';
+import { parameterCount } from '../../model/memory.ts';
 import type { ModelSpec } from '../../model/spec.ts';
 import type { WeightSource } from '../../model/weights.ts';
 import type {
@@ -31,6 +32,8 @@ import { measureThreads } from './threads.ts';
 
 const DEFAULT_CONTEXT = 4096;
 const MAX_LANES = 64;
+/** Most bytes of weights that quantised ones are expanded to, where that is faster: a WebAssembly memory holds 4 GiB. */
+const EXPANDED_BYTES = 1.5 * 2 ** 30;
 
 /**
  * The engine on the CPU, on ONNX Runtime's kernels: onnxruntime-node or onnxruntime-web, whichever `runtime` is.
@@ -50,21 +53,23 @@ export async function createOnnxEngine(spec: ModelSpec, source: WeightSource, ru
   const quantization = options.quantization ?? 'none';
   // Like f16 on a GPU, int8 activations are for who did not ask for f32.
   const level = options.precision === 'f32' ? 0 : 4;
+  const expand = quantization !== 'none' && runtime.expandsWeights && 4 * parameterCount(spec) <= EXPANDED_BYTES;
   const reader = new WeightReader(
     spec,
     source,
     quantization,
+    expand,
     (done, total) => options.onProgress?.({ stage: 'upload', done, total, unit: 'bytes' }),
     options.signal,
   );
   const threads = options.threads
     ? { count: options.threads, line: `${options.threads} threads, as asked for` }
-    : await measureThreads(runtime, spec, quantization, level, options.now);
+    : await measureThreads(runtime, spec, expand ? 'none' : quantization, level, options.now);
   const model = await loadModel({
     context: { spec, level },
     runtime,
     threads: threads.count,
-    quantized: quantization !== 'none',
+    quantized: quantization !== 'none' && !expand,
     reader,
     positions: maxContext,
     onPiece: (done, total) => options.onProgress?.({ stage: 'compile', done, total, unit: 'kernels' }),
@@ -72,7 +77,7 @@ export async function createOnnxEngine(spec: ModelSpec, source: WeightSource, ru
   });
   try {
     const info = describe(model, source.identity, maxContext, quantization, [
-      products(quantization, level),
+      products(quantization, level, expand),
       threads.line,
       `${runtime.name}; prefill ${MAX_ROWS} rows a call`,
     ]);
@@ -87,8 +92,9 @@ export async function createOnnxEngine(spec: ModelSpec, source: WeightSource, ru
   }
 }
 
-function products(quantization: ModelInfo['quantization'], level: number): string {
+function products(quantization: ModelInfo['quantization'], level: number, expand: boolean): string {
   if (quantization === 'none') return 'products: f32; 16-bit weights are widened at load';
+  if (expand) return `products: f32, with the weights that ${quantization} stands for, which is faster here`;
   const activations =
     level === 4 ? 'activations rounded to int8 in blocks of 32, sums in f32 (precision f32 rounds none)' : 'activations and sums in f32';
   return `products: ${quantization} weights, ${activations}`;

@@ -1,7 +1,7 @@
 import { decodeF32 } from '../../formats/safetensors.ts';
 import { checkTensors } from '../../model/layout.ts';
 import { LARGE_TABLE_BYTES } from '../../model/memory.ts';
-import { GROUP, groupsOf, quantizeRows } from '../../model/quantize.ts';
+import { dequantizeRows, GROUP, groupsOf, quantizeRows } from '../../model/quantize.ts';
 import type { ModelSpec } from '../../model/spec.ts';
 import type { Quantization, TensorDtype, TensorInfo, TensorRole, WeightSource } from '../../model/weights.ts';
 import { throwIfAborted } from '../request.ts';
@@ -25,6 +25,8 @@ export class WeightReader {
     spec: ModelSpec,
     private readonly source: WeightSource,
     private readonly quantization: Quantization,
+    /** Quantised matrices are kept as the f32 weights that they stand for. */
+    private readonly expand: boolean,
     private readonly onProgress: (done: number, total: number) => void,
     private readonly signal: AbortSignal | undefined,
   ) {
@@ -63,7 +65,7 @@ export class WeightReader {
   async embedding(): Promise<EmbeddingTable> {
     const info = this.info('embed', -1);
     if (this.tableKind('embed') === 'q8') {
-      const { weights } = await this.matrix('embed', -1, 'q8', null);
+      const { weights } = await this.quantized(info, 'q8', null);
       if (weights.kind !== 'q8') throw new Error('the embedding was not quantised');
       return { kind: 'q8', quantized: weights.quantized };
     }
@@ -91,6 +93,11 @@ export class WeightReader {
     if (kind === 'none' || kind === 'stored') {
       return { outputs, inputs, weights: { kind: 'f32', values: await this.vector(role, layer) }, bias };
     }
+    return this.expand ? this.expanded(info, kind, bias) : this.quantized(info, kind, bias);
+  }
+
+  private async quantized(info: TensorInfo, kind: 'q8' | 'q4', bias: Float32Array | null): Promise<Matrix> {
+    const [outputs, inputs] = info.shape;
     const groups = groupsOf(inputs);
     const data = new Uint8Array(outputs * groups * (kind === 'q4' ? GROUP / 2 : GROUP));
     const scales = new Uint16Array(outputs * groups);
@@ -104,6 +111,20 @@ export class WeightReader {
       row += rows;
     });
     return { outputs, inputs, weights: { kind, quantized: { data, scales } }, bias };
+  }
+
+  /** The f32 weights that quantised ones stand for. */
+  private async expanded(info: TensorInfo, kind: 'q8' | 'q4', bias: Float32Array | null): Promise<Matrix> {
+    const [outputs, inputs] = info.shape;
+    const values = new Float32Array(outputs * inputs);
+    let at = 0;
+    await this.pieces(info, inputs, (bytes) => {
+      const stored = decodeF32(bytes, info.dtype, info.name);
+      const rows = stored.length / inputs;
+      values.set(dequantizeRows(quantizeRows(stored, rows, inputs, kind), rows, inputs, kind), at);
+      at += stored.length;
+    });
+    return { outputs, inputs, weights: { kind: 'f32', values }, bias };
   }
 
   /** Hands a tensor's bytes over in pieces of whole units of `unit` elements. */

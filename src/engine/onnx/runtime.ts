@@ -14,8 +14,10 @@ export interface OnnxRuntime {
    * own (WebAssembly), and a cache cannot be extended where it lies.
    */
   readonly sharesMemory: boolean;
-  /** Threads that one product may use; 1 where there are no threads. */
+  /** Threads that a session may be given; 1 where that is not a session's choice. */
   readonly maxThreads: number;
+  /** Whether products with quantised weights are slower than with the f32 weights that they stand for. */
+  readonly expandsWeights: boolean;
 }
 
 export type Values = Readonly<Record<string, Tensor>>;

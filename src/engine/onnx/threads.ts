@@ -27,7 +27,7 @@ export async function measureThreads(
   level: AccuracyLevel,
   now: () => number,
 ): Promise<ThreadChoice> {
-  if (runtime.maxThreads <= 1) return { count: 1, line: '1 thread: there are no more' };
+  if (runtime.maxThreads <= 1) return { count: 1, line: 'threads are not a choice of the model' };
   const candidates = candidatesOf(runtime.maxThreads);
   const model = blockOutputPiece({ spec, level }, { matrix: sampleMatrix(spec, quantization), postNorm: null });
   const costs: { readonly threads: number; readonly cost: number }[] = [];
