@@ -113,7 +113,6 @@ export class Constants {
       return refuseTensor(tensor, `holds ${type ?? 'unknown numbers'}, expected integers of 4 or 8 bits`);
     const bits = type === 'u4' || type === 'i4' ? 4 : 8;
     const [rows, cols] = dims;
-    if (bits === 4 && cols % 2 !== 0) return refuseTensor(tensor, 'packs an odd number of 4-bit numbers into a row');
     const whole = axis < 0 ? axis + 2 : axis;
     const scales = elementsOf(scale.dims);
     let grid: [number, number];
@@ -138,7 +137,7 @@ export class Constants {
       tensor,
       bits,
       signed: type === 'i8' || type === 'i4',
-      pitch: (cols * bits) / 8,
+      pitch: cols,
       scale: blocksOf(this.data, scale, grid, size),
       zero: zeros,
       kind: `int${bits} ${block > 0 ? `in ${block}` : scales === 1 ? 'a tensor' : 'an axis'}`,
@@ -224,7 +223,7 @@ export class Constants {
       tensor,
       bits,
       signed: false,
-      pitch,
+      pitch: (pitch * 8) / bits,
       scale: blocksOf(this.data, scale, grid, size),
       zero: zeros,
       kind: `int${bits} ${zero ? 'with zero points' : 'symmetric'} in ${block}`,

@@ -66,8 +66,10 @@ export class TensorData {
   async numbers(tensor: OnnxTensor, first: number, count: number, signal?: AbortSignal): Promise<Float32Array> {
     const type = knownType(tensor);
     const size = tensorBytes(1, type);
-    if (type === 'u4' || type === 'i4')
-      return nibbles(await this.read(tensor, first / 2, Math.ceil((first + count) / 2), signal), type, count);
+    if (type === 'u4' || type === 'i4') {
+      const start = Math.floor(first / 2);
+      return nibbles(await this.read(tensor, start, Math.ceil((first + count) / 2), signal), type, first - 2 * start, count);
+    }
     return decodeF32(await this.read(tensor, first * size, (first + count) * size, signal), typeNames[type], tensor.name);
   }
 }
@@ -99,10 +101,10 @@ function stretch(tensor: OnnxTensor): { readonly file: string; readonly start: n
   return { ...place, end: place.start + needed };
 }
 
-/** Four-bit numbers, the low half of a byte first. */
-function nibbles(bytes: Uint8Array, type: 'u4' | 'i4', count: number): Float32Array {
+/** Four-bit numbers, the low half of a byte first. @param from in numbers */
+function nibbles(bytes: Uint8Array, type: 'u4' | 'i4', from: number, count: number): Float32Array {
   return Float32Array.from({ length: count }, (_, i) => {
-    const four = (bytes[i >> 1] >> ((i & 1) * 4)) & 15;
+    const four = (bytes[(from + i) >> 1] >> (((from + i) & 1) * 4)) & 15;
     return type === 'i4' && four > 7 ? four - 16 : four;
   });
 }

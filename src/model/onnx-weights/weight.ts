@@ -54,9 +54,7 @@ export function blocksOf(data: TensorData, tensor: OnnxTensor, grid: readonly [n
   const [rows, cols] = grid;
   if (elementsOf(tensor.dims) !== rows * cols)
     refuseTensor(tensor, `has the shape [${tensor.dims.join(', ')}], expected ${rows} by ${cols} numbers`);
-  const type = knownType(tensor);
-  if ((type === 'u4' || type === 'i4') && cols % 2 !== 0 && rows > 1)
-    refuseTensor(tensor, 'packs an odd number of 4-bit numbers into a row');
+  knownType(tensor);
   return {
     rowBlock: block[0],
     colBlock: block[1],
@@ -84,17 +82,18 @@ export function packedBlocks(
     async read(first, count, signal) {
       const bytes = await data.read(tensor, first * pitch, (first + count) * pitch, signal);
       const out = new Float32Array(count * cols);
-      for (let row = 0; row < count; row++) unpack(bytes, row * pitch, bits, out, row * cols, cols);
+      for (let row = 0; row < count; row++) unpack(bytes, (row * pitch * 8) / bits, bits, out, row * cols, cols);
       return out;
     },
   };
 }
 
-/** Unsigned numbers of `bits` bits, the lowest bits of a byte first. */
+/** Unsigned numbers of `bits` bits, the lowest bits of a byte first. @param from in numbers */
 function unpack(bytes: Uint8Array, from: number, bits: number, out: Float32Array, at: number, count: number): void {
-  const each = 8 / bits;
+  const shift = bits === 8 ? 0 : bits === 4 ? 1 : 2; // numbers a byte, as a power of two
+  const low = (1 << shift) - 1;
   const mask = (1 << bits) - 1;
-  for (let i = 0; i < count; i++) out[at + i] = (bytes[from + Math.floor(i / each)] >> ((i % each) * bits)) & mask;
+  for (let i = 0; i < count; i++) out[at + i] = (bytes[(from + i) >>> shift] >> (((from + i) & low) * bits)) & mask;
 }
 
 export interface AffineParts {
@@ -103,7 +102,7 @@ export interface AffineParts {
   readonly tensor: OnnxTensor;
   readonly bits: 2 | 4 | 8;
   readonly signed: boolean;
-  /** Bytes of a row, padding included. */
+  /** Numbers of a row, padding included. */
   readonly pitch: number;
   readonly scale: Blocks;
   readonly zero: Blocks | number;
@@ -132,12 +131,13 @@ export function affineWeight(data: TensorData, parts: AffineParts): Weight {
     async read(first, count, signal) {
       const out = new Float32Array(count * cols);
       if (count === 0) return out;
-      const bytes = await data.read(tensor, first * pitch, (first + count) * pitch, signal);
+      const start = Math.floor((first * pitch * bits) / 8);
+      const bytes = await data.read(tensor, start, Math.ceil(((first + count) * pitch * bits) / 8), signal);
       const scales = await grid(scale, first, count, signal);
       const zeros = typeof zero === 'number' ? null : await grid(zero, first, count, signal);
       for (let row = 0; row < count; row++) {
         const at = row * cols;
-        unpack(bytes, row * pitch, bits, out, at, cols);
+        unpack(bytes, (first + row) * pitch - (start * 8) / bits, bits, out, at, cols);
         const scaleRow = (Math.floor((first + row) / scale.rowBlock) - scales.from) * scale.cols;
         const zeroRow = typeof zero === 'number' || !zeros ? 0 : (Math.floor((first + row) / zero.rowBlock) - zeros.from) * zero.cols;
         for (let col = 0; col < cols;) {

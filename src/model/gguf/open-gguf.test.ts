@@ -1,0 +1,194 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { goldenModel, memoryFiles } from '../../../test/weights/golden-weights.ts';
+import { encoded, ggufFile, ggufName, ggufShape, interleaved, type SampleValue } from '../../../test/weights/gguf-sample.ts';
+import { TillerError } from '../../errors/error.ts';
+import { decodeF32 } from '../../formats/safetensors.ts';
+import { tensorLayout } from '../layout.ts';
+import { openModel, type ModelFiles } from '../model.ts';
+import { dequantizeRows, quantizeRows } from '../quantize.ts';
+import { ropeFrequencies } from '../rope.ts';
+
+type MatrixType = 'F32' | 'F16' | 'Q8_0' | 'Q4_0';
+
+const vocabulary = (size: number): Record<string, SampleValue> => ({
+  'tokenizer.ggml.model': 'llama',
+  'tokenizer.ggml.tokens': Array.from(
+    { length: size },
+    (_, id) => ['<unk>', '<s>', '</s>', '\u2581', 'a', 'b', 'ab', '\u2581ab'].at(id) ?? `t${id}`,
+  ),
+  'tokenizer.ggml.scores': Array.from({ length: size }, (_, id) => -id),
+  'tokenizer.ggml.token_type': { i32s: Array.from({ length: size }, (_, id) => (id === 0 ? 2 : id < 3 ? 3 : 1)) },
+  'tokenizer.ggml.bos_token_id': 1,
+  'tokenizer.ggml.eos_token_id': 2,
+  'tokenizer.ggml.unknown_token_id': 0,
+});
+
+interface Sample {
+  readonly bytes: Uint8Array;
+  /** Matrices that the type can hold, by name: their values as given. */
+  readonly expected: ReadonlyMap<string, { readonly values: Float32Array; readonly cols: number; readonly type: MatrixType }>;
+}
+
+/** A golden model as a GGUF file; matrices whose rows are no whole number of blocks stay f16, as converters leave them. */
+function sampleOf(
+  golden: string,
+  arch: string,
+  wanted: MatrixType,
+  more: Readonly<Record<string, SampleValue>> = {},
+  extra: 'factors' | null = null,
+): Sample {
+  const { spec, weights } = { ...goldenModel(golden), weights: (name: string) => goldenModel(golden).weights(name) };
+  const expected = new Map<string, { values: Float32Array; cols: number; type: MatrixType }>();
+  const tensors = tensorLayout(spec).map(({ name, shape, role }) => {
+    const given = weights(name);
+    const cols = shape.length === 2 ? shape[1] : 1;
+    const type: MatrixType = shape.length === 1 ? 'F32' : cols % 32 === 0 || wanted === 'F32' ? wanted : 'F16';
+    const isNorm = name.endsWith('norm.weight');
+    const plus = isNorm ? given.map((value) => value + spec.normOffset) : given;
+    const stored = arch === 'llama' && ['q', 'k', 'q_bias', 'k_bias'].includes(role) ? interleaved(plus, spec.headDim, cols) : plus;
+    expected.set(name, { values: isNorm ? plus.map((value) => value - spec.normOffset) : given, cols, type });
+    return { name: ggufName(name, spec.sandwichNorm), shape, type, bytes: encoded(stored, cols === 1 ? stored.length : cols, type) };
+  });
+  if (extra === 'factors') {
+    const { rope } = spec.layerSpecs[0];
+    const plain = ropeFrequencies({ ...rope, scaling: null }, spec.headDim);
+    const factors = Float32Array.from(ropeFrequencies(rope, spec.headDim), (scaled, i) => plain[i] / scaled);
+    tensors.push({ name: 'rope_freqs.weight', shape: [factors.length], type: 'F32', bytes: encoded(factors, 1, 'F32') });
+  }
+  return { bytes: ggufFile({ ...ggufShape(arch, spec), ...vocabulary(spec.vocab), ...more }, tensors), expected };
+}
+
+const open = (bytes: Uint8Array): Promise<ModelFiles> => openModel(memoryFiles({ 'model.gguf': bytes }));
+
+async function valuesOf({ source }: ModelFiles, name: string): Promise<Float32Array> {
+  const info = source.tensors.get(name)!;
+  const size = { F32: 4, F16: 2, BF16: 2 }[info.dtype];
+  const bytes = info.shape.reduce((product, length) => product * length, size);
+  const out = new Uint8Array(bytes);
+  for (let at = 0; at < bytes; at += size * 997) out.set(await source.read(name, at, Math.min(bytes, at + size * 997)), at);
+  return decodeF32(out, info.dtype, name);
+}
+
+/** What a type makes of values; scales and integers are ours, so that q8 and q4 of what was read must be the same again. */
+function kept(values: Float32Array, cols: number, type: MatrixType): Float32Array {
+  const rows = values.length / cols;
+  if (type === 'F32') return values;
+  if (type === 'F16') return decodeF32(encoded(values, cols, 'F16'), 'F16', 'x');
+  const kind = type === 'Q8_0' ? 'q8' : 'q4';
+  return dequantizeRows(quantizeRows(values, rows, cols, kind), rows, cols, kind);
+}
+
+function firstDifference(got: Float32Array, expected: Float32Array): string | null {
+  if (got.length !== expected.length) return `${got.length} values, expected ${expected.length}`;
+  const at = got.findIndex((value, i) => value !== expected[i]);
+  return at < 0 ? null : `at ${at}: ${got[at]}, expected ${expected[at]}`;
+}
+
+const models: readonly (readonly [string, string, MatrixType])[] = [
+  ['llama_gqa_tied', 'llama', 'Q8_0'],
+  ['llama_odd_sizes', 'llama', 'F16'],
+  ['llama_attention_bias', 'llama', 'F32'],
+  ['mistral_window', 'llama', 'F32'],
+  ['qwen2', 'qwen2', 'F32'],
+  ['gemma3', 'gemma3', 'F32'],
+];
+
+describe('GGUF files', () => {
+  it.each(models)('%s as %s in %s: shape and weights are those it was made from', async (golden, arch, type) => {
+    const { spec } = goldenModel(golden);
+    const { bytes, expected } = sampleOf(golden, arch, type);
+    const files = await open(bytes);
+    // What GGUF has no key for: Gemma's scalar follows from the size of the head.
+    const attentionScale = spec.sandwichNorm ? spec.headDim ** -0.5 : spec.attentionScale;
+    expect(files.spec).toEqual({ ...spec, attentionScale, bosId: 1, eosIds: [2] });
+    expect([...files.source.tensors.keys()].sort()).toEqual([...expected.keys()].sort());
+    for (const [name, { values, cols, type: stored }] of expected) {
+      expect(firstDifference(await valuesOf(files, name), kept(values, cols, stored)), name).toBeNull();
+    }
+  });
+
+  it.each(['Q8_0', 'Q4_0'] as const)('%s keeps its integers and scales through our own form', async (type) => {
+    const { bytes } = sampleOf('llama_gqa_tied', 'llama', type);
+    const files = await open(bytes);
+    const name = 'model.layers.1.self_attn.v_proj.weight';
+    const [rows, cols] = files.source.tensors.get(name)!.shape;
+    const kind = type === 'Q8_0' ? 'q8' : 'q4';
+    const given = goldenModel('llama_gqa_tied').weights(name);
+    expect(quantizeRows(await valuesOf(files, name), rows, cols, kind)).toEqual(quantizeRows(given, rows, cols, kind));
+    expect(files.suggested).toBe(kind);
+  });
+
+  it('finds Llama 3’s rule again in the divisors that stand for it', async () => {
+    const { spec } = goldenModel('llama_llama3rope');
+    const rope = spec.layerSpecs[0].rope.scaling;
+    if (rope?.type !== 'llama3') throw new Error('the golden has no llama3 scaling');
+    const more = { 'llama.rope.scaling.original_context_length': rope.originalMaxPositions };
+    const usual = rope.lowFreqFactor === 1 && rope.highFreqFactor === 4;
+    const opened = open(sampleOf('llama_llama3rope', 'llama', 'F32', more, 'factors').bytes);
+    if (usual) expect((await opened).spec.layerSpecs).toEqual(spec.layerSpecs);
+    else await expect(opened).rejects.toEqual(expect.objectContaining({ code: 'model/file' }));
+  });
+
+  it('reads linear rotary scaling', async () => {
+    const more = { 'llama.rope.scaling.type': 'linear', 'llama.rope.scaling.factor': { f32: 4 } };
+    const { spec } = await open(sampleOf('llama_gqa_tied', 'llama', 'F32', more).bytes);
+    expect(spec.layerSpecs[0].rope).toEqual({ theta: 10000, scaling: { type: 'linear', factor: 4 } });
+  });
+
+  it('reads the tokenizer', async () => {
+    const { tokenizer } = await open(sampleOf('llama_gqa_tied', 'llama', 'F32').bytes);
+    expect(tokenizer?.encode('ab')).toEqual([1, 7]);
+    expect(tokenizer?.encode('ab</s>', { special: false })).toEqual([7, 2]);
+    expect(tokenizer?.decode([1, 7])).toBe('ab');
+  });
+});
+
+const problem = (part: string, code = 'model/file'): unknown =>
+  expect.objectContaining({ code, message: expect.stringContaining(part) as string });
+
+describe('GGUF files that are damaged, lie, or are not for us', () => {
+  const { bytes } = sampleOf('llama_gqa_tied', 'llama', 'Q8_0');
+  const other = (more: Readonly<Record<string, SampleValue>>): Uint8Array => sampleOf('llama_gqa_tied', 'llama', 'F32', more).bytes;
+
+  it.each([
+    ['a file that is cut', bytes.subarray(0, bytes.length - 2000), problem('the file has')],
+    ['a header that is cut', bytes.subarray(0, 200), problem('more than its 200 bytes can hold')],
+    ['another architecture', other({ 'general.architecture': 'mamba' }), problem('mamba', 'model/unknown-family')],
+    ['experts', other({ 'llama.expert_count': 8 }), problem('expert_count')],
+    ['rotation of a part of a head', other({ 'llama.rope.dimension_count': 4 }), problem('4 of 8')],
+    ['a rotary scaling that is not computed', other({ 'llama.rope.scaling.type': 'yarn' }), problem('yarn')],
+    ['tokens without types', other({ 'tokenizer.ggml.token_type': { i32s: [1] } }), problem('token types')],
+    ['a token that does not exist', other({ 'tokenizer.ggml.bos_token_id': 99999 }), problem('bos token')],
+    ['a part of several', other({ 'split.count': 3 }), problem('parts')],
+  ])('refuses %s', async (_, file, error) => {
+    await expect(open(file)).rejects.toEqual(error);
+  });
+
+  it('goes on without a tokenizer where its rule is not known, and reports keys it did not use', async () => {
+    const more = { 'tokenizer.ggml.model': 'gpt2', 'tokenizer.ggml.pre': 'nobody', 'tokenizer.ggml.merges': ['a b'], 'llama.new_thing': 1 };
+    const { tokenizer, notes } = await open(other(more));
+    expect(tokenizer).toBeNull();
+    expect(notes.join()).toContain('nobody');
+    expect(notes.join()).toContain('llama.new_thing');
+  });
+
+  it('throws nothing but its own errors, whatever bytes change', { timeout: 120_000 }, async () => {
+    const header = 9000;
+    const change = fc.record({ at: fc.nat(header), to: fc.nat(255) });
+    const cut = fc.oneof({ weight: 4, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: fc.nat(bytes.length) });
+    await fc.assert(
+      fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 5 }), cut, async (changes, end) => {
+        const file = bytes.slice(0, end ?? bytes.length);
+        for (const { at, to } of changes) if (at < file.length) file[at] = to;
+        try {
+          const { source } = await open(file);
+          for (const [name, info] of source.tensors) await source.read(name, 0, Math.min(64, info.shape.at(-1) ?? 1) * 2);
+        } catch (error) {
+          if (!(error instanceof TillerError) || error.code === 'internal') throw error;
+        }
+      }),
+      { numRuns: 150 },
+    );
+  });
+});
