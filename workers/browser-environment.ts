@@ -5,6 +5,7 @@ import { TillerError } from '../src/errors/error.ts';
 import type { DeviceReport } from '../src/lab/engine-protocol.ts';
 import type { HostEnvironment } from '../src/lab/model-access.ts';
 import { openModel } from '../src/model/model.ts';
+import { resultsOpfs } from '../src/store/results-opfs.ts';
 import { browserModels } from './browser-models.ts';
 import { findAdapter } from './webgpu-probe.ts';
 
@@ -53,6 +54,7 @@ export function browserEnvironment(): HostEnvironment {
     now: () => performance.now(),
     device: describeDevice,
     storage: models.storage,
+    results: models.storage ? resultsOpfs() : null,
     async open(request, onProgress, signal) {
       const { label, licence, files } = await models.find(request, onProgress, signal);
       onProgress({ stage: 'config', done: 0, total: 1, unit: 'steps' });

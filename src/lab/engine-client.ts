@@ -1,10 +1,12 @@
 import { releaseProxy, transfer, wrap, type Endpoint, type Remote } from 'comlink';
 import type { GenerateSummary } from '../engine/engine.ts';
 import { TillerError } from '../errors/error.ts';
+import type { FitEvent, PlaceView } from '../fit/report.ts';
 import type { BoundGraph } from '../graph/document.ts';
 import type { Refusal } from '../graph/refusal.ts';
 import type {
-  DeviceReport, HostApi, Loaded, LoadMessage, LoadRequest, Outcome, PromptToken, RunRequest, ShiftRequest, StorageState, StreamMessage, TokenShift,
+  DeviceReport, ExamplesRequest, ExamplesView, FitAnswer, FitRequest, HostApi, InspectRequest, Loaded, LoadMessage, LoadRequest, Outcome, PromptToken, RunRequest,
+  ShiftRequest, StorageState, StreamMessage, TokenShift,
 } from './engine-protocol.ts'; // prettier-ignore
 import type { Input, ModelChoice } from './experiment.ts';
 import type { Palette, Recipe } from './palette.ts';
@@ -76,6 +78,18 @@ export class EngineClient {
 
   direction(recipe: Recipe, previous: Palette | null, signal?: AbortSignal): Promise<Palette> {
     return this.#ask(signal, (id) => this.#host.direction(id, recipe, previous));
+  }
+
+  examples(request: ExamplesRequest, signal: AbortSignal): Promise<ExamplesView> {
+    return this.#ask(signal, (id) => this.#host.examples(id, request));
+  }
+
+  fit(request: FitRequest, onEvent: (event: FitEvent) => void, signal: AbortSignal): Promise<FitAnswer> {
+    return this.#withPort(onEvent, (port) => this.#ask(signal, (id) => this.#host.fit(id, request, transfer(port, [port]))));
+  }
+
+  inspect(request: InspectRequest, signal: AbortSignal): Promise<PlaceView> {
+    return this.#ask(signal, (id) => this.#host.inspect(id, request));
   }
 
   check(graph: BoundGraph, factors: readonly number[]): Promise<readonly Refusal[]> {

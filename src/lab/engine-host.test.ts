@@ -89,6 +89,7 @@ function connect(environment: Partial<HostEnvironment> = {}) {
   const host = new EngineHost({
     now: () => 0,
     storage: null,
+    results: null,
     device: () => Promise.resolve({ adapter: null, maxBuffer: null, problem: null }),
     open: (_request, onProgress) => {
       onProgress({ stage: 'download', done: 1, total: 2, unit: 'bytes' });

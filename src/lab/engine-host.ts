@@ -1,9 +1,13 @@
+import { memoryResults } from '../captures/memory-results.ts';
+import type { ResultStore } from '../captures/result-store.ts';
 import type { Engine, GenerateSummary } from '../engine/engine.ts';
 import { TillerError } from '../errors/error.ts';
+import type { PlaceView } from '../fit/report.ts';
 import type { BoundGraph, Lane } from '../graph/document.ts';
 import type { Refusal } from '../graph/refusal.ts';
 import type {
-  HostApi, Loaded, LoadRequest, Outcome, PromptToken, RunRequest, ShiftRequest, StreamMessage, StreamToken, TokenShift,
+  ExamplesRequest, ExamplesView, FitAnswer, FitRequest, HostApi, InspectRequest, Loaded, LoadRequest, Outcome, PromptToken, RunRequest, ShiftRequest,
+  StreamMessage, StreamToken, TokenShift,
 } from './engine-protocol.ts'; // prettier-ignore
 import { laneName, type Input } from './experiment.ts';
 import type { HostEnvironment, ModelStorage, OpenModel } from './model-access.ts';
@@ -41,6 +45,7 @@ export class EngineHost implements HostApi {
   readonly #requests = new Map<number, AbortController>();
   #running: Running | null = null;
   #last: Promise<unknown> = Promise.resolve();
+  #kept: ResultStore | null = null;
 
   constructor(environment: HostEnvironment) {
     this.#environment = environment;
@@ -89,6 +94,11 @@ export class EngineHost implements HostApi {
     const { storage } = this.#environment;
     if (!storage) throw new TillerError('store/unavailable', { problem: 'it has no private file system for pages' });
     return storage;
+  }
+
+  /** Where there is no private file system, results last as long as the worker. */
+  #results(): ResultStore {
+    return (this.#kept ??= this.#environment.results ?? memoryResults());
   }
 
   cancel(id: number): Promise<void> {
@@ -219,6 +229,37 @@ export class EngineHost implements HostApi {
       const subject = { engine: running.engine, files: running.model.files };
       running.typical ??= await measureTypicalNorms(subject, signal);
       return makePalette(subject, recipe, running.typical, previous, signal);
+    });
+  }
+
+  /** Reads and tokenises only: it waits for no run. */
+  examples(id: number, request: ExamplesRequest): Promise<Outcome<ExamplesView>> {
+    return this.#settle(id, async () => {
+      const { engine, model } = this.#need();
+      const { viewExamples } = await import('./fit-host.ts');
+      return viewExamples(engine, model.files, request);
+    });
+  }
+
+  fit(id: number, request: FitRequest, events: MessagePort): Promise<Outcome<FitAnswer>> {
+    return this.#inTurn(id, async (signal) => {
+      try {
+        const { engine, model } = this.#need();
+        const { fitExamples } = await import('./fit-host.ts');
+        return await fitExamples({ engine, files: model.files, results: this.#results(), signal }, request, (event) =>
+          events.postMessage(event),
+        );
+      } finally {
+        events.close();
+      }
+    });
+  }
+
+  inspect(id: number, request: InspectRequest): Promise<Outcome<PlaceView>> {
+    return this.#inTurn(id, async (signal) => {
+      const { engine, model } = this.#need();
+      const { inspectFit } = await import('./fit-host.ts');
+      return inspectFit({ engine, files: model.files, results: this.#results(), signal }, request);
     });
   }
 

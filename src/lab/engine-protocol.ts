@@ -1,5 +1,11 @@
 import type { AdapterInfo, GenerateSummary, LoadProgress, ModelInfo, Sampling } from '../engine/engine.ts';
 import type { ErrorData } from '../errors/error.ts';
+import type { ExampleSet } from '../examples/example.ts';
+import type { Preview } from '../examples/preview.ts';
+import type { Detected, ReadOptions } from '../examples/read-examples.ts';
+import type { FitOutcome, PlaceView } from '../fit/report.ts';
+import type { Recipe as FitRecipe } from '../fit/recipe.ts';
+import type { Fitted } from '../methods/method.ts';
 import type { BoundGraph, Role } from '../graph/document.ts';
 import type { Refusal } from '../graph/refusal.ts';
 import type { Input, ModelChoice, ModelPlace } from './experiment.ts';
@@ -106,6 +112,49 @@ export interface DeviceReport {
   readonly problem: ErrorData | null;
 }
 
+/** Examples as a person brings them; a file is read in the worker. */
+export interface ExamplesSource {
+  readonly name: string;
+  readonly text?: string;
+  readonly file?: Blob;
+}
+
+export interface ExamplesRequest {
+  readonly source: ExamplesSource;
+  readonly reading: Pick<ReadOptions, 'wanted' | 'unwanted'>;
+  readonly recipe: Pick<FitRecipe, 'template' | 'token'>;
+}
+
+/** What there is to see before a fit: everything but the rows themselves. */
+export interface ExamplesView {
+  readonly set: Omit<ExampleSet, 'rows'>;
+  readonly detected: Detected;
+  readonly preview: Preview;
+  /** Tokens that a text may have. */
+  readonly maxTokens: number;
+}
+
+export interface FitRequest extends ExamplesRequest {
+  readonly recipe: FitRecipe;
+  /** Version of the lab and when the fit began, for the receipt. */
+  readonly version: string;
+  readonly made: string;
+}
+
+/** The outcome with all that the method fitted, so that other points of the sweep can be taken too. */
+export interface FitAnswer extends FitOutcome {
+  readonly fitted: Pick<Fitted, 'graph' | 'ranking' | 'chosen' | 'fixed'>;
+}
+
+export interface InspectRequest extends ExamplesRequest {
+  readonly recipe: FitRecipe;
+  /** All that was fitted. */
+  readonly graph: BoundGraph;
+  readonly layer: number;
+  /** Null for a whole layer. */
+  readonly head: number | null;
+}
+
 /** The worker's methods. `id` names a request so that `cancel` can stop it. */
 export interface HostApi {
   device(): Promise<Outcome<DeviceReport>>;
@@ -116,6 +165,10 @@ export interface HostApi {
   shifts(id: number, request: ShiftRequest): Promise<Outcome<readonly (readonly TokenShift[])[]>>;
   direction(id: number, recipe: Recipe, previous: Palette | null): Promise<Outcome<Palette>>;
   check(graph: BoundGraph, factors: readonly number[]): Promise<Outcome<readonly Refusal[]>>;
+  examples(id: number, request: ExamplesRequest): Promise<Outcome<ExamplesView>>;
+  /** `events` gives FitEvents until the outcome is there. */
+  fit(id: number, request: FitRequest, events: MessagePort): Promise<Outcome<FitAnswer>>;
+  inspect(id: number, request: InspectRequest): Promise<Outcome<PlaceView>>;
   cancel(id: number): Promise<void>;
   storage(): Promise<Outcome<StorageState>>;
   download(id: number, request: LoadRequest, progress: MessagePort): Promise<Outcome<null>>;

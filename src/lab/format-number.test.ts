@@ -20,6 +20,9 @@ describe('numbers as they are written', () => {
   it('writes shares and intervals', () => {
     expect(formatPercent(0.8333)).toBe('83 %');
     expect(formatEstimate({ value: 0.42, interval: [0.31, 0.534] })).toBe('0.42 (0.31 to 0.53)');
+    expect(formatEstimate({ value: 0.0042, interval: [0.0039, 0.0045] }, true)).toBe('+0.0042 (+0.0039 to +0.0045)');
+    expect(formatEstimate({ value: 12.34, interval: [-3, 28] })).toBe('12 (−3 to 28)');
+    expect(formatEstimate({ value: 0, interval: [0, 0] })).toBe('0 (0 to 0)');
   });
 
   it('keeps three digits that count', () => {

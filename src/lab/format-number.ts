@@ -22,10 +22,10 @@ export const formatPercent = (share: number, decimals = 0): string => `${formatN
 export const decimalsFor = (size: number): number =>
   size === 0 || !Number.isFinite(size) ? 2 : Math.min(4, Math.max(0, 2 - Math.floor(Math.log10(Math.abs(size)))));
 
-/** `0.42 (0.31 to 0.53)`: a value with its 95 % interval. */
-export function formatEstimate(
-  { value, interval }: Pick<Estimate, 'value' | 'interval'>,
-  write: (value: number) => string = formatNumber,
-): string {
+/** `0.42 (0.31 to 0.53)`: a value with its 95 % interval, to two digits of the interval's width. */
+export function formatEstimate({ value, interval }: Pick<Estimate, 'value' | 'interval'>, signed = false): string {
+  const width = Math.abs(interval[1] - interval[0]);
+  const decimals = width > 0 && Number.isFinite(width) ? Math.min(4, Math.max(0, 1 - Math.floor(Math.log10(width)))) : decimalsFor(value);
+  const write = (number: number): string => (signed ? formatSigned(number, decimals) : formatNumber(number, decimals));
   return `${write(value)} (${write(interval[0])} to ${write(interval[1])})`;
 }

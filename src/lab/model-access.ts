@@ -1,3 +1,4 @@
+import type { ResultStore } from '../captures/result-store.ts';
 import type { Engine, LoadProgress } from '../engine/engine.ts';
 import type { LoadOptions } from '../engine/options.ts';
 import type { ErrorData } from '../errors/error.ts';
@@ -29,6 +30,8 @@ export interface HostEnvironment {
   engine(kind: LoadRequest['engine'], model: ModelFiles, options: LoadOptions): Promise<MadeEngine>;
   device(): Promise<DeviceReport>;
   storage: ModelStorage | null;
+  /** Where fits keep what they have done; null where nothing can be kept. */
+  results: ResultStore | null;
   now(): number;
 }
 

@@ -27,7 +27,10 @@ export class Rate {
   #from = 0;
 
   /** Units a second, or null in the first half second of a stage. @param now milliseconds */
-  of(progress: LoadProgress, now: number): number | null {
+  of(
+    progress: { readonly stage: string; readonly done: number; readonly total: number; readonly unit: string },
+    now: number,
+  ): number | null {
     if (progress.stage !== this.#stage || progress.done < this.#from) {
       this.#stage = progress.stage;
       this.#since = now;

@@ -142,8 +142,9 @@ class Lab {
     this.#history = { ...this.#history, present: { ...this.steering, palette } };
   }
 
-  setGraph(graph: BoundGraph | null, palette: Palette | null, tokens: Selector): void {
-    this.#change({ graph, palette, tokens });
+  /** @param strength of the steered lane. @default as it is */
+  setGraph(graph: BoundGraph | null, palette: Palette | null, tokens: Selector, strength = this.steering.strength): void {
+    this.#change({ graph, palette, tokens, strength });
   }
 
   removeNode(id: string): void {
