@@ -1,5 +1,4 @@
-import { TillerError } from '../errors/error.ts';
-import { logisticRegression } from '../stats/logistic.ts';
+import { fitProbes } from '../stats/probes.ts';
 import type { FitContext, FitRow } from './method.ts';
 import type { Place } from './places.ts';
 import type { Classes } from './rows.ts';
@@ -14,39 +13,41 @@ export interface HeadProbe {
 }
 
 /**
- * Probes of all heads of a layer.
+ * Probes of all heads of a layer, in the order of its places.
  * @param activations rows x heads * headDim
  * @param c inverse strength of the penalty
+ * @throws request/aborted
  */
 export async function probeHeads(
   activations: Float32Array,
   places: readonly Place[],
   rows: { readonly train: Classes; readonly validation: Classes; readonly rows: readonly FitRow[] },
   c: number,
-  context: Pick<FitContext, 'signal'>,
+  { signal }: Pick<FitContext, 'signal'>,
 ): Promise<HeadProbe[]> {
-  const stride = activations.length / rows.rows.length;
-  const labels = Uint8Array.from(rows.rows, ({ label }) => label);
-  const train = ascending(rows.train);
-  const validation = ascending(rows.validation);
-  return places.map(({ start, width }) => {
-    if (context.signal?.aborted) throw new TillerError('request/aborted');
-    const { weights, intercept, converged } = logisticRegression({
-      features: activations,
-      width,
-      stride,
-      start,
-      labels,
-      rows: train,
-      C: c,
-    });
-    const right = validation.filter((row) => {
-      let value = intercept;
-      for (let i = 0; i < width; i++) value += activations[row * stride + start + i] * weights[i];
-      return (value > 0 ? 1 : 0) === labels[row];
-    });
-    return { weights, intercept, validationRight: right.length, converged };
+  const count = rows.rows.length;
+  const { width: headDim } = places[0];
+  const { weights, intercepts, validationRight, converged } = await fitProbes({
+    features: activations,
+    heads: places.length,
+    headDim,
+    labels: Uint8Array.from(rows.rows, ({ label }) => label),
+    train: [mask(rows.train, count)],
+    validation: [mask(rows.validation, count)],
+    C: c,
+    signal,
   });
+  return places.map((_, head) => ({
+    weights: weights.slice(head * headDim, (head + 1) * headDim),
+    intercept: intercepts[head],
+    validationRight: validationRight[head],
+    converged: converged[head] === 1,
+  }));
 }
 
-const ascending = ({ positive, negative }: Classes): number[] => [...positive, ...negative].sort((a, b) => a - b);
+function mask({ positive, negative }: Classes, count: number): Uint8Array {
+  const out = new Uint8Array(count);
+  for (const row of positive) out[row] = 1;
+  for (const row of negative) out[row] = 1;
+  return out;
+}
