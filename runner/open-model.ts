@@ -3,6 +3,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { TillerError } from '../src/errors/error.ts';
 import { knownModel, type KnownModel } from '../src/model/known.ts';
+import { driftNote, measureDrift } from '../src/model/drift.ts';
 import { openModel, type ModelFiles } from '../src/model/model.ts';
 import { formatOfName } from '../src/model/weight-format.ts';
 import type { Quantization } from '../src/model/weights.ts';
@@ -80,5 +81,8 @@ export async function openModelOption(model: string, output: Output, signal: Abo
   const files = await openModel(openFolder(folder), signal, weights);
   for (const note of files.notes) output.note(note);
   const known = isFolder(model) || weights !== undefined ? null : knownModel(model);
-  return { ...files, quantization: known?.quantization ?? files.suggested };
+  const quantization = known?.quantization ?? files.suggested;
+  if (quantization !== 'none' && files.stored[0] !== 'safetensors')
+    output.note(driftNote(await measureDrift(files.spec, files.source, quantization, { signal }), files.stored));
+  return { ...files, quantization };
 }

