@@ -8,6 +8,7 @@ import { SelectedCounts } from './edit-counts.ts';
 import type { ScoreRequest } from './engine.ts';
 import { PrefixTreeBuilder } from './prefix-tree.ts';
 import { normalizeScore } from './request.ts';
+import { scoreBlocks } from './score-blocks.ts';
 import { ScoredRows } from './scored-rows.ts';
 
 const shape: ModelShape = { family: 'llama', layers: 1, heads: 1, kvHeads: 1, headDim: 2, hidden: 2, intermediate: 2 };
@@ -85,6 +86,42 @@ describe('scored rows', () => {
           if (rows.partner[row] >= 0) expect(count).toBe(1);
           else expect(count).toBeGreaterThanOrEqual(1);
         });
+      }),
+      { numRuns: 100 },
+    );
+  });
+});
+
+describe('blocks of a scoring request', () => {
+  it('hold every sequence under every lane once, beside its unedited run, within the limits where that can be', () => {
+    const limit = fc.integer({ min: 1, max: 60 });
+    fc.assert(
+      fc.property(selectors, requests, limit, limit, (tokens, request, rows, positions) => {
+        const { plan, normal } = scored(tokens, request);
+        const times = new Map<string, number>();
+        let last = -1;
+        for (const tree of scoreBlocks(plan, normal, { rows, positions })) {
+          const unedited = tree.runs.filter((run) => run.lane === 0).map((run) => run.sequence);
+          expect(new Set(unedited).size).toBe(unedited.length);
+          tree.runs.forEach(({ sequence, lane }, at) => {
+            expect(sequence).toBeGreaterThanOrEqual(last);
+            last = sequence;
+            if (lane > 0) expect(unedited).toContain(sequence);
+            if (at === 0 || tree.runs[at - 1].sequence !== sequence) expect(lane).toBe(0);
+            times.set(`${sequence} ${lane}`, (times.get(`${sequence} ${lane}`) ?? 0) + 1);
+          });
+          if (tree.runs.length > 2) {
+            expect(new ScoredRows(tree, normal).count).toBeLessThanOrEqual(rows);
+            expect(tree.nodes.reduce((sum, { from, to }) => sum + to - from, 0)).toBeLessThanOrEqual(positions);
+          }
+        }
+        normal.sequences.forEach((_, s) =>
+          normal.lanes.forEach((_lane, lane) => {
+            const count = times.get(`${s} ${lane}`) ?? 0;
+            if (lane === 0) expect(count).toBeGreaterThanOrEqual(1);
+            else expect(count).toBe(1);
+          }),
+        );
       }),
       { numRuns: 100 },
     );

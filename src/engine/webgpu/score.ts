@@ -2,8 +2,9 @@ import { countsById } from '../../graph/counts.ts';
 import type { Plan } from '../../graph/plan.ts';
 import { SelectedCounts } from '../edit-counts.ts';
 import type { LaneScore, ScoreRequest, Scores, SequenceScore, TopToken } from '../engine.ts';
-import { PrefixTreeBuilder, pathOf, seenByRunning, type PrefixRun, type PrefixTree } from '../prefix-tree.ts';
+import { pathOf, seenByRunning, type PrefixRun, type PrefixTree } from '../prefix-tree.ts';
 import { normalizeScore, planFor, throwIfAborted, type NormalScore } from '../request.ts';
+import { scoreBlocks } from '../score-blocks.ts';
 import { ScoredRows } from '../scored-rows.ts';
 import type { Core } from './core.ts';
 import { untilKeys, untilNorm } from './forward.ts';
@@ -67,42 +68,10 @@ class Scoring {
     this.positions = sequences.reduce((sum, { ids }) => sum + ids.length, 0) * lanes.length;
   }
 
-  /** Trees over some sequences each, all their lanes or as many as a block has room for beside the unedited one. */
-  *blocks(): Generator<PrefixTree, void, void> {
-    const { sequences, lanes, looked } = this.normal;
-    const room = Math.max(1, Math.floor(Math.min(KEPT_BYTES, this.core.memory.bindingLimit) / (rowWidth(this.core, this.plan) * 4)));
-    const most = mostPositions(this.plan);
-    let builder = new PrefixTreeBuilder(this.plan, sequences);
-    let rows = 0;
-    let runs = 0;
-    for (const [s, { ids }] of sequences.entries()) {
-      const { first, end } = looked[s];
-      // Rows that are looked at only where a gate has to be seen are few; their memory is counted when it is taken.
-      const add = (lane: number): void => {
-        const before = builder.positions;
-        builder.add(s, lane, end > first ? end : 0);
-        rows += Math.min(Math.max(0, end - first), first === 0 ? builder.positions - before : Infinity);
-        runs += 1;
-      };
-      const full = (more: number): boolean =>
-        runs > 0 && (rows + more * (end - first) > room || builder.positions + more * ids.length > most);
-      // A sequence whose lanes do not fit starts a block of its own, and goes on in further ones if it must.
-      if (rows + (end - first) > room || builder.positions + ids.length * lanes.length > most) {
-        if (runs > 0) yield builder.build();
-        builder = new PrefixTreeBuilder(this.plan, sequences);
-        rows = runs = 0;
-      }
-      for (let lane = 0; lane < lanes.length; lane += 1) {
-        if (lane > 1 && full(1)) {
-          yield builder.build();
-          builder = new PrefixTreeBuilder(this.plan, sequences);
-          rows = runs = 0;
-          add(0);
-        }
-        add(lane);
-      }
-    }
-    if (runs > 0) yield builder.build();
+  blocks(): Generator<PrefixTree, void, void> {
+    const bytes = Math.min(KEPT_BYTES, this.core.memory.bindingLimit);
+    const rows = Math.max(1, Math.floor(bytes / (rowWidth(this.core, this.plan) * 4)));
+    return scoreBlocks(this.plan, this.normal, { rows, positions: mostPositions(this.plan) });
   }
 
   async run(tree: PrefixTree): Promise<void> {
