@@ -25,9 +25,16 @@ export async function openContestants(bench: Bench, positions: number): Promise<
   const missing: string[] = [];
   const reason = (error: unknown): string => (error instanceof Error ? error.message : String(error));
   const engines: { name: string; engine: Engine }[] = [];
-  engines.push({ name: 'WebGPU', engine: await createWebGpuEngine(spec, files.source, host, options) });
+  const wanted = process.env.TILLER_BENCH_ENGINES?.split(',') ?? ['webgpu', 'onnx'];
+  const without = (name: string): boolean => {
+    if (wanted.includes(name)) return false;
+    missing.push(`${name} is left out by TILLER_BENCH_ENGINES`);
+    return true;
+  };
+  if (!without('webgpu')) engines.push({ name: 'WebGPU', engine: await createWebGpuEngine(spec, files.source, host, options) });
   try {
-    engines.push({ name: 'ONNX Runtime', engine: await createOnnxEngine(spec, files.source, await nodeOnnxRuntime(), options) });
+    if (!without('onnx'))
+      engines.push({ name: 'ONNX Runtime', engine: await createOnnxEngine(spec, files.source, await nodeOnnxRuntime(), options) });
   } catch (error) {
     missing.push(`ONNX Runtime: ${reason(error)}`);
   }
