@@ -15,7 +15,7 @@ export async function nodeOnnxRuntime(): Promise<OnnxRuntime> {
     name: `onnxruntime-node ${ort.env.versions.common} on the CPU`,
     InferenceSession: ort.InferenceSession,
     Tensor: ort.Tensor,
-    sharesMemory: true,
+    fillsOutputs: true,
     maxThreads: availableParallelism(),
     expandsWeights: false,
   };

@@ -1,8 +1,8 @@
 import type { Tensor } from 'onnxruntime-common';
+import type { ModelSpec } from '../../model/spec.ts';
 import type { LayerCache } from './cache.ts';
-import type { OnnxModel } from './model.ts';
-import { paddedHeadDim } from './pieces.ts';
-import type { Piece } from './runtime.ts';
+import { attentionPiece } from './pieces.ts';
+import { Piece, type OnnxRuntime } from './runtime.ts';
 import type { Scratch } from './scratch.ts';
 
 /** Rows of one segment: q and z [rows, heads * headDim], k and v [rows, kvHeads * headDim]; q and k are rotated. */
@@ -13,79 +13,65 @@ export interface AttentionRows {
   readonly z: Float32Array;
 }
 
-/**
- * Attention of one segment: appends k and v to the cache at position `from` and fills z. A runtime that does not share memory is given
- * what is in the cache so far, and the new rows are appended here: it would copy the whole cache in and out.
- */
-export async function attend(
-  model: OnnxModel,
-  piece: Piece,
-  scratch: Scratch,
-  cache: LayerCache,
-  from: number,
-  { q, k, v, z }: AttentionRows,
-): Promise<void> {
-  const { spec, runtime } = model;
-  const count = q.length / (spec.heads * spec.headDim);
-  const headDim = paddedHeadDim(spec.headDim);
-  const padded = headDim !== spec.headDim;
-  const pad = (name: string, x: Float32Array): Float32Array => (padded ? widen(scratch, name, x, spec.headDim, headDim) : x);
-  const rows = (data: Float32Array, heads: number): Tensor => new runtime.Tensor('float32', data, [1, count, heads * headDim]);
-  const out = padded ? scratch.get('padded z', count * spec.heads * headDim) : z;
-  const [keyRows, valueRows] = [pad('padded k', k), pad('padded v', v)];
-  const inputs = {
-    q: rows(pad('padded q', q), spec.heads),
-    k: rows(keyRows, spec.kvHeads),
-    v: rows(valueRows, spec.kvHeads),
-    last: new runtime.Tensor('int32', Int32Array.of(from + count - 1), [1]),
-    total: new runtime.Tensor('int32', Int32Array.of(from + count), []),
-  };
-  const { keys, values } = cache;
-  if (runtime.sharesMemory) {
-    await piece.run({ ...inputs, keys, values }, { z: rows(out, spec.heads), keys_out: keys, values_out: values });
-  } else {
-    const past = (name: string, tensor: Tensor): Tensor =>
-      new runtime.Tensor('float32', leading(scratch, name, tensor, from), [1, spec.kvHeads, from, headDim]);
-    await piece.run({ ...inputs, keys: past('past keys', keys), values: past('past values', values) }, { z: rows(out, spec.heads) });
-    append(keys, keyRows, from);
-    append(values, valueRows, from);
-  }
-  if (!padded) return;
-  for (let head = 0; head < count * spec.heads; head++) {
-    z.set(out.subarray(head * headDim, head * headDim + spec.headDim), head * spec.headDim);
-  }
-}
+/** Attention of consecutive positions over a cache: the same two sessions for all layers. */
+export class Attention {
+  private constructor(
+    private readonly spec: ModelSpec,
+    private readonly runtime: OnnxRuntime,
+    /** One row, which sees all keys that it is given. */
+    private readonly plain: Piece,
+    private readonly masked: Piece,
+  ) {}
 
-/** Positions [0, count) of a cache [1, heads, capacity, headDim], without the room after them: [heads, count, headDim]. */
-function leading(scratch: Scratch, name: string, cache: Tensor, count: number): Float32Array {
-  const [, heads, capacity, headDim] = cache.dims;
-  const data = cache.data as Float32Array;
-  const out = scratch.get(name, heads * count * headDim);
-  for (let head = 0; head < heads; head++) {
-    const start = head * capacity * headDim;
-    out.set(data.subarray(start, start + count * headDim), head * count * headDim);
+  static async create(runtime: OnnxRuntime, spec: ModelSpec, threads: number): Promise<Attention> {
+    const plain = await Piece.create(runtime, attentionPiece(spec, false), threads);
+    return new Attention(spec, runtime, plain, await Piece.create(runtime, attentionPiece(spec, true), threads));
   }
-  return out;
-}
 
-/** Writes rows [count, heads * headDim] to a cache, from position `from` on. */
-function append(cache: Tensor, rows: Float32Array, from: number): void {
-  const [, heads, capacity, headDim] = cache.dims;
-  const data = cache.data as Float32Array;
-  const count = rows.length / (heads * headDim);
-  for (let row = 0; row < count; row++) {
-    for (let head = 0; head < heads; head++) {
-      const at = (row * heads + head) * headDim;
-      data.set(rows.subarray(at, at + headDim), (head * capacity + from + row) * headDim);
+  /**
+   * Puts k and v into the cache at position `from` and fills z. Keys that no row sees are not looked at.
+   * @param window the token itself and the window-1 tokens before it are seen; null: all
+   */
+  async run(cache: LayerCache, from: number, window: number | null, scratch: Scratch, rows: AttentionRows): Promise<void> {
+    const { heads, kvHeads, headDim } = this.spec;
+    const kvWidth = kvHeads * headDim;
+    const count = rows.k.length / kvWidth;
+    cache.keys.set(rows.k, from * kvWidth);
+    cache.values.set(rows.v, from * kvWidth);
+    const first = window === null ? 0 : Math.max(0, from - window + 1);
+    const end = from + count;
+    const inputs = {
+      q: this.tensor(rows.q, [1, count, heads * headDim]),
+      k: this.tensor(cache.keys.subarray(first * kvWidth, end * kvWidth), [1, end - first, kvWidth]),
+      v: this.tensor(cache.values.subarray(first * kvWidth, end * kvWidth), [1, end - first, kvWidth]),
+    };
+    const outputs = { z: this.tensor(rows.z, [1, count, heads * headDim]) };
+    if (count === 1) await this.plain.run(inputs, outputs);
+    else {
+      const mask = this.tensor(maskOf(scratch, from, count, first, window), [count, end - first]);
+      await this.masked.run({ ...inputs, mask }, outputs);
     }
   }
+
+  async release(): Promise<void> {
+    await this.plain.release();
+    await this.masked.release();
+  }
+
+  private tensor(data: Float32Array, dims: readonly number[]): Tensor {
+    return new this.runtime.Tensor('float32', data, dims);
+  }
 }
 
-/** Heads of `from` floats in heads of `to`, zeros after them: a zero adds nothing to a score, and what it sums to is cut off. */
-function widen(scratch: Scratch, name: string, x: Float32Array, from: number, to: number): Float32Array {
-  const heads = x.length / from;
-  const out = scratch.get(name, heads * to);
-  out.fill(0);
-  for (let head = 0; head < heads; head++) out.set(x.subarray(head * from, (head + 1) * from), head * to);
-  return out;
+/** What is added to the scores of rows from, from + 1, ... and keys first, first + 1, ...: 0, or -Infinity where a key is not seen. */
+function maskOf(scratch: Scratch, from: number, count: number, first: number, window: number | null): Float32Array {
+  const keys = from + count - first;
+  const mask = scratch.get('mask', count * keys);
+  mask.fill(-Infinity);
+  for (let row = 0; row < count; row++) {
+    const position = from + row;
+    const start = window === null ? 0 : Math.max(0, position - window + 1);
+    mask.fill(0, row * keys + start - first, row * keys + position + 1 - first);
+  }
+  return mask;
 }

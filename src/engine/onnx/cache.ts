@@ -1,12 +1,10 @@
-import type { Tensor, TensorConstructor } from 'onnxruntime-common';
 import { TillerError } from '../../errors/error.ts';
 import type { ModelSpec } from '../../model/spec.ts';
-import { paddedHeadDim } from './pieces.ts';
 
-/** Keys and values of one layer of one slot, [1, kvHeads, capacity, headDim] each. */
+/** Keys (after rotary embedding) and values of one layer of one slot, [capacity, kvHeads * headDim] each. */
 export interface LayerCache {
-  readonly keys: Tensor;
-  readonly values: Tensor;
+  readonly keys: Float32Array;
+  readonly values: Float32Array;
 }
 
 /** What the first positions of a slot were computed from. */
@@ -17,21 +15,16 @@ interface Entry {
 }
 
 export function cacheBytesPerToken(spec: ModelSpec): number {
-  return 2 * 4 * spec.layers * spec.kvHeads * paddedHeadDim(spec.headDim);
+  return 2 * 4 * spec.layers * spec.kvHeads * spec.headDim;
 }
 
-/** Keys (after rotary embedding) and values of all layers, one slot for each sequence that runs at a time. */
+/** Keys and values of all layers, one slot for each sequence that runs at a time. Positions lie one after another, so that any run of them is a view. */
 export class KvCache {
-  private readonly spec: ModelSpec;
-  private readonly Tensor: TensorConstructor;
   private slots: LayerCache[][] = [];
   private entries: (Entry | null)[] = [];
   private capacity = 0;
 
-  constructor(spec: ModelSpec, tensor: TensorConstructor) {
-    this.spec = spec;
-    this.Tensor = tensor;
-  }
+  constructor(private readonly spec: ModelSpec) {}
 
   get bytes(): number {
     return this.slots.length * this.capacity * cacheBytesPerToken(this.spec);
@@ -52,10 +45,8 @@ export class KvCache {
   }
 
   private makeSlot(): LayerCache[] {
-    const headDim = paddedHeadDim(this.spec.headDim);
-    const { layers, kvHeads } = this.spec;
-    const make = (): Tensor =>
-      new this.Tensor('float32', new Float32Array(kvHeads * this.capacity * headDim), [1, kvHeads, this.capacity, headDim]);
+    const { layers, kvHeads, headDim } = this.spec;
+    const make = (): Float32Array => new Float32Array(this.capacity * kvHeads * headDim);
     try {
       return Array.from({ length: layers }, () => ({ keys: make(), values: make() }));
     } catch (cause) {
@@ -70,17 +61,11 @@ export class KvCache {
 
   /** Copies positions [0, count) of a slot to another, in every layer. */
   copy(from: number, to: number, count: number): void {
-    const headDim = paddedHeadDim(this.spec.headDim);
-    const stride = this.capacity * headDim;
+    const length = count * this.spec.kvHeads * this.spec.headDim;
     this.slots[from].forEach((source, layer) => {
       const target = this.slots[to][layer];
-      for (const name of ['keys', 'values'] as const) {
-        const read = source[name].data as Float32Array;
-        const write = target[name].data as Float32Array;
-        for (let head = 0; head < this.spec.kvHeads; head++) {
-          write.set(read.subarray(head * stride, head * stride + count * headDim), head * stride);
-        }
-      }
+      target.keys.set(source.keys.subarray(0, length));
+      target.values.set(source.values.subarray(0, length));
     });
   }
 

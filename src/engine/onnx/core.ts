@@ -26,7 +26,7 @@ export class Core {
     readonly info: ModelInfo,
     readonly now: () => number,
   ) {
-    this.cache = new KvCache(model.spec, model.runtime.Tensor);
+    this.cache = new KvCache(model.spec);
   }
 
   /** Waits until no other request runs; the returned function lets the next one in. Throws request/engine once closed. */

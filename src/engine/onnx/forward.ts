@@ -2,7 +2,6 @@ import { forwardOrder, type PointName } from '../../graph/points.ts';
 import { rmsNorm } from '../reference/ops/rmsNorm.ts';
 import { rotary } from '../reference/ops/rotary.ts';
 import { throwIfAborted } from '../request.ts';
-import { attend } from './attention.ts';
 import type { KvCache } from './cache.ts';
 import { embedRow } from './embedding.ts';
 import type { OnnxModel } from './model.ts';
@@ -121,7 +120,7 @@ class Pass {
     row = 0;
     for (const { slot, from, ids } of this.call.segments) {
       const count = ids.length;
-      await attend(this.model, w.attention, this.scratch, this.cache.layer(slot, layer), from, {
+      await this.model.attention.run(this.cache.layer(slot, layer), from, spec.layerSpecs[layer].window, this.scratch, {
         q: q.subarray(row * queryWidth, (row + count) * queryWidth),
         k: k.subarray(row * kvWidth, (row + count) * kvWidth),
         v: v.subarray(row * kvWidth, (row + count) * kvWidth),

@@ -21,7 +21,8 @@ const INTS = 7;
 
 export const microsoft = 'com.microsoft';
 const IR_VERSION = 10;
-const OPSET = 21;
+/** The first with Attention. */
+const OPSET = 23;
 
 export class ModelGraph {
   private readonly graph = new ProtoMessage().text(2, 'piece');

@@ -2,17 +2,16 @@ import { ropeTable } from '../../model/rope.ts';
 import type { ModelSpec, RopeSpec } from '../../model/spec.ts';
 import type { TensorRole } from '../../model/weights.ts';
 import { throwIfAborted } from '../request.ts';
+import { Attention } from './attention.ts';
 import { Distributions } from './distribution.ts';
 import type { EmbeddingTable } from './embedding.ts';
 import type { Matrix } from './matrix.ts';
-import { attentionPiece, blockOutputPiece, gateUpPiece, headPiece, normPiece, qkvPiece, type PieceContext } from './pieces.ts';
+import { blockOutputPiece, gateUpPiece, headPiece, normPiece, qkvPiece, type PieceContext } from './pieces.ts';
 import type { WeightReader } from './read-weights.ts';
 import { Piece, type OnnxRuntime } from './runtime.ts';
 
 export interface OnnxLayer {
   readonly qkv: Piece;
-  /** Shared by all layers with the same window. */
-  readonly attention: Piece;
   readonly output: Piece;
   readonly gateUp: Piece;
   readonly down: Piece;
@@ -31,6 +30,7 @@ export interface OnnxModel {
   readonly layers: readonly OnnxLayer[];
   readonly finalNorm: Piece;
   readonly head: Piece;
+  readonly attention: Attention;
   readonly distributions: Distributions;
   /** Up to this many rows, a product of each row by itself is faster than one of them together. */
   readonly rowByRow: number;
@@ -90,12 +90,8 @@ export async function loadModel(options: LoadModelOptions): Promise<OnnxModel> {
   };
 
   try {
-    const attention = new Map<number | null, Piece>();
-    for (const window of new Set(spec.layerSpecs.map((layer) => layer.window))) {
-      const piece = await Piece.create(runtime, attentionPiece(spec, window), threads);
-      released.push(piece);
-      attention.set(window, piece);
-    }
+    const attention = await Attention.create(runtime, spec, threads);
+    released.push(attention);
     const ropes = ropesOf(spec, options.positions);
     const embedding = await reader.embedding();
     const layers: OnnxLayer[] = [];
@@ -115,6 +111,7 @@ export async function loadModel(options: LoadModelOptions): Promise<OnnxModel> {
       layers,
       finalNorm,
       head,
+      attention,
       distributions,
       weightBytes: weightBytes + embeddingBytes(embedding),
       release,
@@ -152,9 +149,7 @@ export async function loadModel(options: LoadModelOptions): Promise<OnnxModel> {
       const down = await compile(
         blockOutputPiece(context, { matrix: await projection('down', bias.mlp ? 'down_bias' : null), postNorm: postMlpNorm }),
       );
-      const kind = attention.get(spec.layerSpecs[layer].window);
-      if (!kind) throw new Error(`no attention for layer ${layer}`);
-      return { qkv, attention: kind, output, gateUp, down, postAttnNorm, postMlpNorm, rope: ropes[layer] };
+      return { qkv, output, gateUp, down, postAttnNorm, postMlpNorm, rope: ropes[layer] };
     }
   } catch (error) {
     await release();

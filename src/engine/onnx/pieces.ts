@@ -1,13 +1,13 @@
 import type { ModelSpec } from '../../model/spec.ts';
 import { product, type AccuracyLevel, type Matrix } from './matrix.ts';
-import { microsoft, ModelGraph } from './model-proto.ts';
+import { ModelGraph } from './model-proto.ts';
 
 /**
  * The forward pass as ONNX models, one per piece: what lies between two pieces is in plain arrays, where edits and captures happen, so
  * no model depends on an intervention graph. Every weight is in exactly one piece. Rows are tokens of any sequences, in any number.
  *
  *   qkv        x -> q, k, v            norm, products, biases, head norms; before rotary embedding
- *   attention  q, k, v, cache -> z     no weights: one for each kind of layer
+ *   attention  q, cache, mask -> z     no weights: the same for all layers
  *   output     z, x -> attn_out, y     o_proj, norm after it where the family has one, residual sum
  *   gateUp     x -> up, act, hidden    norm, gate, up, activation
  *   down       hidden, x -> mlp_out, y
@@ -57,36 +57,25 @@ export function qkvPiece({ spec, level }: PieceContext, weights: QkvWeights): Ui
   return graph.finish();
 }
 
-/** head_dim must be a multiple of this: smaller heads are padded with zeros. */
-export const HEAD_DIM_STEP = 8;
-export const paddedHeadDim = (headDim: number): number => Math.ceil(headDim / HEAD_DIM_STEP) * HEAD_DIM_STEP;
-
 /**
- * Attention of consecutive positions of one sequence. q, k, v are [1, positions, heads * head_dim], rotated; `keys` and `values` are the
- * cache [1, kv_heads, capacity, head_dim]; `last` is the position of the last row, `total` one more. Where memory is shared,
- * `keys_out` is the array of `keys`: the new rows are written into it and nothing is copied.
+ * Attention of consecutive positions of one sequence. q is [1, positions, heads * head_dim], rotated; k and v, [1, keys, kv_heads *
+ * head_dim], are what the cache holds up to the last of them. The mask, [positions, keys], is added to the scores; a single position
+ * needs none.
  */
-export function attentionPiece(spec: ModelSpec, window: number | null): Uint8Array {
+export function attentionPiece(spec: ModelSpec, masked: boolean): Uint8Array {
   const graph = new ModelGraph();
-  const headDim = paddedHeadDim(spec.headDim);
-  const cache = [1, spec.kvHeads, 'capacity', headDim];
-  graph.input('q', [1, ROWS, spec.heads * headDim]);
-  graph.input('k', [1, ROWS, spec.kvHeads * headDim]);
-  graph.input('v', [1, ROWS, spec.kvHeads * headDim]);
-  graph.input('keys', cache);
-  graph.input('values', cache);
-  graph.input('last', [1], 'int32');
-  graph.input('total', [], 'int32');
-  graph.node(
-    'GroupQueryAttention',
-    ['q', 'k', 'v', 'keys', 'values', 'last', 'total'],
-    ['z', 'keys_out', 'values_out'],
-    { num_heads: spec.heads, kv_num_heads: spec.kvHeads, scale: { float: spec.attentionScale }, local_window_size: window ?? -1 },
-    microsoft,
-  );
-  graph.output('z', [1, ROWS, spec.heads * headDim]);
-  graph.output('keys_out', [1, spec.kvHeads, 'capacity_out', headDim]);
-  graph.output('values_out', [1, spec.kvHeads, 'capacity_out', headDim]);
+  const inputs = [
+    graph.input('q', [1, ROWS, spec.heads * spec.headDim]),
+    graph.input('k', [1, 'keys', spec.kvHeads * spec.headDim]),
+    graph.input('v', [1, 'keys', spec.kvHeads * spec.headDim]),
+  ];
+  if (masked) inputs.push(graph.input('mask', [ROWS, 'keys']));
+  graph.node('Attention', inputs, 'z', {
+    q_num_heads: spec.heads,
+    kv_num_heads: spec.kvHeads,
+    scale: { float: spec.attentionScale },
+  });
+  graph.output('z', [1, ROWS, spec.heads * spec.headDim]);
   return graph.finish();
 }
 

@@ -10,10 +10,10 @@ export interface OnnxRuntime {
   readonly InferenceSession: InferenceSessionFactory;
   readonly Tensor: TensorConstructor;
   /**
-   * Whether sessions read and write the arrays that they are handed (onnxruntime-node). Else they copy in and out of a memory of their
-   * own (WebAssembly), and a cache cannot be extended where it lies.
+   * Whether a session writes into the output tensors that it is handed. onnxruntime-node does, and gives copies besides, which is why a
+   * cache of keys and values is never an output here; onnxruntime-web gives new tensors only.
    */
-  readonly sharesMemory: boolean;
+  readonly fillsOutputs: boolean;
   /** Threads that a session may be given; 1 where that is not a session's choice. */
   readonly maxThreads: number;
   /** Whether products with quantised weights are slower than with the f32 weights that they stand for. */
@@ -24,22 +24,19 @@ export type Values = Readonly<Record<string, Tensor>>;
 
 /** One compiled piece of the forward pass. */
 export class Piece {
-  private readonly session: InferenceSession;
-  private readonly copies: boolean;
-
-  private constructor(session: InferenceSession, copies: boolean) {
-    this.session = session;
-    this.copies = copies;
-  }
+  private constructor(
+    private readonly session: InferenceSession,
+    private readonly fills: boolean,
+  ) {}
 
   /** @param model a ModelProto, not used after this returns */
   static async create(runtime: OnnxRuntime, model: Uint8Array, threads: number): Promise<Piece> {
-    return new Piece(await runtime.InferenceSession.create(model, sessionOptions(threads)), !runtime.sharesMemory);
+    return new Piece(await runtime.InferenceSession.create(model, sessionOptions(threads)), runtime.fillsOutputs);
   }
 
   /** Computes `outputs` (a part of what the piece can give) into the arrays of the tensors handed in. */
   async run(inputs: Values, outputs: Values): Promise<void> {
-    if (!this.copies) {
+    if (this.fills) {
       await this.session.run(inputs, outputs);
       return;
     }

@@ -27,7 +27,7 @@ export function wasmRuntime(ort: OnnxWeb, { threads = 1, wasmPaths }: WasmOption
     name: `onnxruntime-web ${ort.env.versions.web ?? ''} in WebAssembly, ${count}`,
     InferenceSession: ort.InferenceSession,
     Tensor: ort.Tensor,
-    sharesMemory: false,
+    fillsOutputs: false,
     maxThreads: 1,
     expandsWeights: true,
   };
