@@ -41,6 +41,7 @@ describe('the recipe of the command line', () => {
       token: { offset: -2 },
       split: { kind: 'halves', testHalf: 1 },
       seed: 7,
+      behaviour: [],
       limit: 100,
       sweep: {
         strengths: [-1, 0.5, 2],

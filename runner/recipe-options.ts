@@ -16,6 +16,7 @@ export const recipeOptions = [
   'test',
   'seed',
   'limit',
+  'behaviour',
   'no-sweep',
   'strengths',
   'counts',
@@ -40,6 +41,7 @@ export async function readRecipe(method: string, options: Options): Promise<Reci
     token: readTokenRule(options.text('token')),
     split: readSplit(options),
     seed: options.integer('seed', 0, 0xffffffff) ?? defaultRecipe.seed,
+    behaviour: options.all('behaviour'),
     limit: options.integer('limit', 2) ?? null,
     sweep: sweepless ? null : await readSweep(options),
   };

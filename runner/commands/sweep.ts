@@ -14,7 +14,7 @@ import { readRecipe, recipeOptions } from '../recipe-options.ts';
 import { withUnits } from '../results.ts';
 import { fitEvents, showReport } from '../study-output.ts';
 
-const unused = ['set', 'token', 'no-sweep'] as const;
+const unused = ['set', 'token', 'behaviour', 'no-sweep'] as const;
 const options = recipeOptions.filter((name) => !unused.some((other) => other === name));
 
 async function run(given: Options, output: Output, signal: AbortSignal): Promise<void> {

@@ -15,6 +15,11 @@ export interface Recipe {
   readonly seed: number;
   /** Null: the direction is fitted and nothing is measured. */
   readonly sweep: SweepChoice | null;
+  /**
+   * Words that the behaviour begins with (`I cannot`), by which directional ablation chooses its direction. Empty: it takes the one that
+   * tells the classes apart best. Other methods have no use for them.
+   */
+  readonly behaviour: readonly string[];
   /** Rows of examples used at most, taken by seed; null for all. */
   readonly limit: number | null;
 }
@@ -47,5 +52,6 @@ export const defaultRecipe: Recipe = {
   split: { kind: 'fractions', validation: 0.2, test: 0.2 },
   seed: 0,
   sweep: { strengths: [0.25, 0.5, 1, 1.5, 2, 3], counts: [], effect: 'auto', neutral: 'general', klBudget: 0.1, controls: true },
+  behaviour: [],
   limit: null,
 };

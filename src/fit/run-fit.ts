@@ -1,6 +1,7 @@
 import { captureReadings, type CapturedReadings } from '../captures/capture-readings.ts';
 import type { ResultStore } from '../captures/result-store.ts';
 import type { Engine } from '../engine/engine.ts';
+import { TillerError } from '../errors/error.ts';
 import { evalReceipt } from '../evals/receipt.ts';
 import { modelKey } from '../evals/run.ts';
 import { unitKey } from '../evals/unit-store.ts';
@@ -14,6 +15,7 @@ import { doseGraph } from './dose.ts';
 import { prepareExamples, stream, type PreparedExamples } from './prepared.ts';
 import type { Recipe, SweepChoice } from './recipe.ts';
 import type { FitEvent, FitOutcome, FitReport } from './report.ts';
+import { selectAblationCandidate } from './select-ablation.ts';
 import { storedUnits } from './stored-units.ts';
 import { studyFit, type Study } from './study.ts';
 
@@ -45,14 +47,17 @@ export async function runFit(request: FitRequest): Promise<FitRun> {
   const onEvent = request.onEvent ?? (() => undefined);
   const method = methodNamed(recipe.method);
   const settings = readSettings(method, recipe.settings);
+  if (recipe.behaviour.length > 0 && method.name !== 'ablation')
+    throw new TillerError('method/settings', { method: recipe.method, setting: 'behaviour', problem: 'is of use for ablation alone' });
   const examples = prepareExamples(request.set, tokenizer, recipe, engine.model.limits.maxContext);
   for (const text of examples.notes) onEvent({ type: 'note', text });
   const data = await captureExamples(request, examples);
-  const fitted = await method.fit(data, settings, {
+  const judged = await method.fit(data, settings, {
     random: stream(recipe.seed, 'method'),
     ...(signal ? { signal } : {}),
     onProgress: (done, total) => onEvent({ type: 'progress', stage: 'fit', done, total, unit: 'places', reused: 0 }),
   });
+  const fitted = recipe.behaviour.length > 0 ? await chooseDirection(request, examples, judged, onEvent) : judged;
   onEvent({ type: 'fitted', report: fitted.report, rows: examples.counts });
   for (const text of fitted.report.notes) onEvent({ type: 'note', text });
 
@@ -91,6 +96,29 @@ export async function runFit(request: FitRequest): Promise<FitRun> {
   return { fitted, graph, report };
 }
 
+/** Ablation's direction by the words of the recipe. */
+async function chooseDirection(
+  { engine, tokenizer, recipe, results, set, signal }: FitRequest,
+  examples: PreparedExamples,
+  fitted: Fitted,
+  onEvent: (event: FitEvent) => void,
+): Promise<Fitted> {
+  const units = storedUnits(results, studyName(engine, set));
+  try {
+    return await selectAblationCandidate({
+      ...{ engine, tokenizer, units, fitted, behaviour: recipe.behaviour },
+      readings: examples.readings.filter((_, index) => examples.readingParts[index] === 'validation'),
+      ...(signal ? { signal } : {}),
+      onProgress: (done, total) => onEvent({ type: 'progress', stage: 'fit', done, total, unit: 'classes', reused: 0 }),
+    });
+  } finally {
+    await units.flush();
+  }
+}
+
+/** Under which finished units of a model and a set of examples are kept. */
+const studyName = (engine: Engine, set: ExampleSet): string => unitKey({ model: modelKey(engine), examples: set.sha256 }).slice(0, 32);
+
 /** The study with its finished units kept, whether it ends well or not. */
 async function studied(
   { engine, tokenizer, recipe, results, signal, set }: FitRequest,
@@ -99,7 +127,7 @@ async function studied(
   fitted: Fitted,
   onEvent: (event: FitEvent) => void,
 ): Promise<Study> {
-  const units = storedUnits(results, unitKey({ model: modelKey(engine), examples: set.sha256 }).slice(0, 32));
+  const units = storedUnits(results, studyName(engine, set));
   try {
     return await studyFit({ engine, tokenizer, examples, fitted, recipe, units, ...(signal ? { signal } : {}), onEvent }, choice);
   } finally {
