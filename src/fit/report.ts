@@ -39,7 +39,7 @@ export interface SweepPoint {
 
 /** A condition that was measured on test rows, once. */
 export interface TestRow {
-  /** `unedited`, `chosen`, `random direction`, `shuffled places`, `flipped sign`. */
+  /** `unedited`, `chosen` (`method's own dose` where nothing is recommended), `random direction`, `shuffled places`, `flipped sign`. */
   readonly name: string;
   readonly effect: Estimate;
   readonly gain: Estimate;

@@ -97,8 +97,10 @@ export async function studyFit(request: StudyRequest, choice: SweepChoice): Prom
     },
   );
   const reading: SweepReading = readSweep(sweep, choice.klBudget);
-  const chosen = choosePoint(sweep, reading.recommended);
+  const chosen = choosePoint(sweep, reading.recommended > 0 ? reading.recommended : ownDose(sweep, fitted));
   const notes = [...sweep.notes];
+  if (reading.recommended === 0 && chosen.condition)
+    notes.push(`Nothing was recommended, so test rows show the method's own dose: ${chosen.condition.name}.`);
   const compared = choice.controls ? controlsOf(fitted, recipe, notes) : [];
   const testEffect = effectOf('test');
   const plan = samplePlan(examples, tokenizer, recipe, maxContext);
@@ -127,6 +129,16 @@ export async function studyFit(request: StudyRequest, choice: SweepChoice): Prom
     resampling: drawing,
     notes,
   };
+}
+
+/**
+ * Index of the method's own number of places at the strength nearest to its own dose; 0 where the sweep has none. It was settled before
+ * anything was measured, so that test rows can show what the published setting does where nothing is worth recommending.
+ */
+function ownDose({ points }: Sweep, { chosen }: Fitted): number {
+  const away = (index: number): number => Math.abs(points[index].strength - 1);
+  const candidates = points.map((_, index) => index).filter((index) => points[index].count === chosen);
+  return candidates.reduce((best, index) => (best === 0 || away(index) < away(best) ? index : best), 0);
 }
 
 const plainPoint = ({ strength, count, effect, gain, damage, edits }: Sweep['points'][number]): SweepPoint => ({
