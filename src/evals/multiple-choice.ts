@@ -19,7 +19,6 @@ export const choiceMetrics = ['mc1', 'mc2', 'mc3'] as const satisfies readonly C
 
 /** How an answer's tokens become one number: their sum, as published, or their mean, which does not favour short answers. */
 export type AnswerMeasure = 'sum' | 'mean';
-export const answerMeasures = ['sum', 'mean'] as const satisfies readonly AnswerMeasure[];
 
 /**
  * TruthfulQA's three numbers (Lin et al., 2022) from log-probabilities in nats; ties count against the model.

@@ -28,7 +28,10 @@ export interface ScoreTextsOptions {
   /** `answer`: only tokens from promptLength on are summed. */
   readonly positions: 'all' | 'answer';
   readonly kl: boolean;
-  /** New tokens of one request, beginnings that texts share counted once. @default 2,048, or six times the longest shared beginning */
+  /**
+   * New tokens of one request, beginnings that texts share counted once: small enough that a stopped study loses little, large enough that
+   * a beginning that all share is computed seldom. @default 512, or six times that beginning
+   */
   readonly batchTokens?: number;
 }
 
@@ -201,7 +204,7 @@ function compareTexts(a: SequenceInput, b: SequenceInput): number {
 /** Cuts sorted texts into batches; the cuts depend on the texts alone, so that a resumed study finds its units. */
 function batchesOf(texts: readonly SequenceInput[], batchTokens: number | undefined): Batch[] {
   const shared = texts.length > 1 ? commonLength(texts[0].ids, texts[texts.length - 1].ids) : 0;
-  const most = batchTokens ?? Math.max(2048, 6 * shared);
+  const most = batchTokens ?? Math.max(512, 6 * shared);
   const batches: Batch[] = [];
   let members: number[] = [];
   let tokens = 0;
