@@ -35,8 +35,8 @@ export interface Recommendation {
 /**
  * The point to use. Only points count whose cost is within the budget and whose gain is above 0 with its whole interval; where there are
  * none, the unedited model is recommended. Among those on the frontier it is the knee: the point farthest above the chord from the
- * unedited model to the frontier's last point within the budget, both axes scaled to that chord. Where no point lies above the chord, each
- * further nat of cost buys as much as the first, and it is the last point with a proven gain.
+ * unedited model to the frontier's last point within the budget, both axes scaled to that chord. Where no point lies clearly above the
+ * chord, each further nat of cost buys about as much as the first, and it is the last point with a proven gain.
  */
 export function recommend(points: readonly Tradeoff[], klBudget: number): Recommendation {
   const affordable = points.map((_, index) => index).filter((index) => index > 0 && points[index].kl <= klBudget);
@@ -62,7 +62,7 @@ export function recommend(points: readonly Tradeoff[], klBudget: number): Recomm
   const end = points[within[within.length - 1]];
   const height = (index: number): number => points[index].gain.value / end.gain.value - (end.kl > 0 ? points[index].kl / end.kl : 0);
   const knee = candidates.reduce((best, one) => (height(one) > height(best) + 1e-12 ? one : best));
-  if (height(knee) > 1e-12) {
+  if (height(knee) > clearlyAbove) {
     return {
       index: knee,
       reason: `It is the knee of the frontier within ${show(klBudget)} nats a token: beyond it, cost grows faster than the gain.`,
@@ -71,9 +71,12 @@ export function recommend(points: readonly Tradeoff[], klBudget: number): Recomm
   const last = candidates[candidates.length - 1];
   return {
     index: last,
-    reason: `It has the largest proven gain within ${show(klBudget)} nats a token, and up to it the gain grows as fast as the cost.`,
+    reason: `It has the largest proven gain within ${show(klBudget)} nats a token, and up to it the gain grows about as fast as the cost.`,
   };
 }
+
+/** Share of the chord's gain by which a knee must stand out: less than that is within the noise of the estimates. */
+const clearlyAbove = 0.1;
 
 const show = (value: number): string => String(Number(value.toPrecision(3)));
 
