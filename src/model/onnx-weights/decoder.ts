@@ -24,6 +24,7 @@ export function findDecoderWeights(
   spec: ModelSpec,
   file: string,
 ): { readonly weights: NamedWeights; readonly notes: readonly string[] } {
+  for (const node of index.graph.nodes) checkNode(node, file);
   const linears = findLinears(index, constants, file);
   const attentions = findAttentions(index, constants, linears, file);
   const mlps = findMlps(index, linears, spec.activation, file);
@@ -63,7 +64,9 @@ export function findDecoderWeights(
       norm(`${prefix}.pre_feedforward_layernorm.weight`, beforeMlp);
       norm(`${prefix}.post_feedforward_layernorm.weight`, normAfter(index, constants, down.output));
     } else norm(`${prefix}.post_attention_layernorm.weight`, beforeMlp);
-    if (spec.headNorm || qNorm || kNorm) {
+    if (!spec.headNorm && (qNorm || kNorm))
+      refuseNode(node, `takes queries or keys that pass a norm, which ${spec.family} does not have`, file);
+    if (spec.headNorm) {
       norm(`${prefix}.self_attn.q_norm.weight`, qNorm);
       norm(`${prefix}.self_attn.k_norm.weight`, kNorm);
     }
@@ -83,6 +86,23 @@ export function findDecoderWeights(
   const left = linears.filter((one) => one !== head && !used.has(one));
   if (left.length > 0) notes.push(`${left.length} products of the ONNX file have no place in the model and are not used.`);
   return { weights, notes };
+}
+
+/** Products that hold weights in forms that are not read. Without a word about them the graph would seem to have no layers. */
+const unread: ReadonlySet<string> = new Set([
+  'MatMulBnb4',
+  'MatMulFpQ4',
+  'MatMulNBitsMlp',
+  'MatMulNBitsQkv',
+  'MoE',
+  'QLinearMatMul',
+  'QMoE',
+]);
+
+function checkNode(node: OnnxNode, file: string): void {
+  if (unread.has(node.op)) refuseNode(node, 'is a product whose weights are not read', file);
+  if (node.op === 'SkipSimplifiedLayerNormalization' && node.inputs[3]) refuseNode(node, 'adds a bias, which is not read', file);
+  if (node.op === 'MultiHeadAttention' && node.inputs[3]) refuseNode(node, 'adds biases to q, k and v, which are not read', file);
 }
 
 /** Gemma's norms multiply by 1 + weight; exports have the sum. */

@@ -11,6 +11,8 @@ const operators: Readonly<Record<string, number>> = {
 };
 
 const passing: ReadonlySet<string> = new Set(['Cast', 'Identity', 'Reshape', 'Clip', 'Transpose', 'Squeeze', 'Unsqueeze']);
+/** Before the head only the last positions may be kept. */
+const choosing: ReadonlySet<string> = new Set([...passing, 'Gather', 'Slice']);
 /** What a norm consists of where exporters wrote it out. */
 const steps: ReadonlySet<string> = new Set([...passing, 'Pow', 'ReduceMean', 'Sqrt', 'Div', 'Reciprocal', 'Mul']);
 
@@ -30,7 +32,7 @@ function vector(constants: Constants, name: string | undefined): Weight | null {
 
 /** The weight of the norm whose output a product takes. */
 export function normBefore(index: GraphIndex, constants: Constants, input: string): Weight | null {
-  return normWeight(index, constants, index.maker(index.origin(input, passing)));
+  return normWeight(index, constants, index.maker(index.origin(input, choosing)));
 }
 
 /** The weight of the norm that a block's output passes before it is added to the residual stream. */
