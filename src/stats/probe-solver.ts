@@ -6,6 +6,8 @@ import { blockRows, gramTiles, type ProbeKernels } from './probe-kernels.ts';
 const mostPasses = 60;
 /** Pairs of steps and gradient changes that are remembered. */
 const memory = 8;
+/** A preconditioner is used for so many passes at least: making it costs as much as one. */
+const freshPasses = 3;
 /** A gradient that shrinks less than this a pass means that the preconditioner is stale. */
 const slow = 0.25;
 
@@ -99,7 +101,7 @@ export class ProbeSolver {
    * Takes a head's rows, each feature less its mean (with a free intercept that changes nothing but rounding).
    * @throws stats/not-finite
    */
-  load(features: Float32Array, rows: readonly number[], stride: number, start: number): void {
+  load(features: Float32Array, rows: Int32Array, stride: number, start: number): void {
     const { paddedSize, blocks } = this.#kernels.layout;
     const width = this.#size - 1;
     const means = this.#means.fill(0);
@@ -111,14 +113,20 @@ export class ProbeSolver {
       means[k] /= rows.length;
       if (!Number.isFinite(means[k])) throw new TillerError('stats/not-finite', { what: `feature ${start + k}` });
     }
+    const to = this.#features;
     for (let block = 0; block < blocks; block++) {
       const base = block * blockRows * paddedSize;
       const count = Math.min(blockRows, rows.length - block * blockRows);
-      for (let i = 0; i < count; i++) {
-        const from = rows[block * blockRows + i] * stride + start;
-        for (let k = 0, to = base + i; k < width; k++, to += blockRows) this.#features[to] = features[from + k] - means[k];
-        this.#features[base + width * blockRows + i] = 1;
+      // Sixteen rows at a time: what is written fills cache lines.
+      for (let i0 = 0; i0 < count; i0 += 16) {
+        const end = Math.min(i0 + 16, count);
+        for (let k = 0; k < width; k++) {
+          const mean = means[k];
+          const line = base + k * blockRows;
+          for (let i = i0; i < end; i++) to[line + i] = features[rows[block * blockRows + i] * stride + start + k] - mean;
+        }
       }
+      to.fill(1, base + width * blockRows, base + width * blockRows + count);
     }
   }
 
@@ -145,7 +153,10 @@ export class ProbeSolver {
       for (const descent of this.#descents) descent.lost = true;
       return;
     }
-    for (const descent of this.#descents) this.#aim(descent);
+    for (const descent of this.#descents) {
+      descent.direction = this.#direction(descent);
+      this.#aim(descent);
+    }
     let since = 0;
     for (let pass = 1; pass <= mostPasses; pass++) {
       this.#pass();
@@ -156,11 +167,12 @@ export class ProbeSolver {
       const active = this.#descents.filter(({ done, lost }) => !done && !lost);
       if (active.length === 0) break;
       const stale = active.some(({ size, sizeBefore }) => size > slow * slow * sizeBefore);
-      if (stale && since >= 3 && this.#precondition()) {
+      if (stale && since >= freshPasses && this.#precondition()) {
         since = 0;
         for (const descent of active) {
           descent.pairs = [];
           descent.sizeBefore = Infinity;
+          if (descent.scale === 0) descent.direction = this.#direction(descent);
         }
       }
       for (const descent of active) if (descent.scale === 0) this.#aim(descent);
@@ -240,8 +252,8 @@ export class ProbeSolver {
     if (descent.largest === 0 || (weightsReached && interceptReached)) descent.done = true;
   }
 
+  /** Sets out along the direction. */
   #aim(descent: Descent): void {
-    descent.direction = this.#direction(descent);
     descent.slope = dot(descent.direction, descent.gradient);
     descent.scale = 1;
     if (descent.size === Infinity) descent.size = -descent.slope;

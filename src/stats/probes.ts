@@ -98,6 +98,7 @@ export async function fitProbes(problem: ProbeProblem): Promise<Probes> {
     const chosen = { labels: rows.map((row) => labels[row]), masks: masks.map((mask) => rows.map((row) => (mask[row] ? 1 : 0))) };
     groups.push({ from, solver: new ProbeSolver(kernels, chosen.labels, chosen.masks, C, tolerance) });
   }
+  const rowIndices = Int32Array.from(rows);
   let finishedAlone = 0;
   let turn = 0;
   const stride = problem.heads * headDim;
@@ -110,7 +111,7 @@ export async function fitProbes(problem: ProbeProblem): Promise<Probes> {
     if (signal?.aborted) throw new TillerError('request/aborted');
     const start = (first + h) * headDim;
     for (const { from, solver } of groups) {
-      solver.load(features, rows, stride, start);
+      solver.load(features, rowIndices, stride, start);
       solver.solve();
       for (let s = 0; s < solver.seeds; s++) {
         const to = (from + s) * heads + h;
