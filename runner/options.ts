@@ -67,7 +67,7 @@ const rows = {
     doc: 'for ablation: words that the behaviour begins with, by which the direction is chosen',
   },
   'no-sweep': { value: null, doc: 'fit only, measure nothing' },
-  strengths: { value: 'A,B,...', doc: "strengths to try, as factors on the method's own dose (0.25,0.5,1,1.5,2,3)" },
+  strengths: { value: 'A,B,...', doc: "strengths to try, as factors on the method's own dose (0.125,0.25,0.5,1,1.5,2)" },
   counts: { value: 'K,L,...', doc: "numbers of places to try, the best first (a quarter of the method's own number, half, all, twice)" },
   effect: { value: 'NAME', doc: 'what is measured as the effect; auto: what suits the examples (auto)' },
   neutral: {

@@ -51,7 +51,7 @@ export const defaultRecipe: Recipe = {
   token: 'last',
   split: { kind: 'fractions', validation: 0.2, test: 0.2 },
   seed: 0,
-  sweep: { strengths: [0.25, 0.5, 1, 1.5, 2, 3], counts: [], effect: 'auto', neutral: 'general', klBudget: 0.1, controls: true },
+  sweep: { strengths: [0.125, 0.25, 0.5, 1, 1.5, 2], counts: [], effect: 'auto', neutral: 'general', klBudget: 0.1, controls: true },
   behaviour: [],
   limit: null,
 };
