@@ -7,7 +7,7 @@ import { capturePlaces, factorLanes, normalizeSequences, planFor, throwIfAborted
 import { selectedPositions } from '../rows.ts';
 import type { Core } from './core.ts';
 import type { PointTap } from './forward.ts';
-import { passing, walkTree } from './tree-walk.ts';
+import { passing, positionsOf, walkTree } from './tree-walk.ts';
 
 /** Positions computed before the next sequences are taken. */
 const GROUP_POSITIONS = 2 ** 17;
@@ -53,6 +53,7 @@ export async function capture(core: Core, request: CaptureRequest): Promise<Capt
       }
       const tree = builder.build();
       const runsAt = passing(tree);
+      const here = positionsOf(tree);
       const begun = first;
       let done = 0;
       counts.push(
@@ -76,11 +77,11 @@ export async function capture(core: Core, request: CaptureRequest): Promise<Capt
           },
           onRows: (count) => {
             done += count;
-            request.onProgress?.(begun + Math.floor(((next - begun) * done) / Math.max(1, builder.positions)), sequences.length);
+            request.onProgress?.(begun + Math.floor(((next - begun) * done) / Math.max(1, here)), sequences.length);
           },
         })),
       );
-      computed += builder.positions;
+      computed += here;
       first = next;
     }
     request.onProgress?.(sequences.length, sequences.length);
@@ -93,7 +94,8 @@ export async function capture(core: Core, request: CaptureRequest): Promise<Capt
         ).edits[lane],
     );
     const total = counts.reduce((sum, row) => sum.map((count, edit) => count + row[edit]), new Float64Array(plan.edits.length));
-    const positions = sequences.reduce((sum, { ids }) => sum + ids.length, 0) * lanes.length;
+    const beside = plan.edits.some((edit) => edit.source && plan.strengthOf(lane, edit.index) !== null) ? 2 : 1;
+    const positions = sequences.reduce((sum, { ids }) => sum + ids.length, 0) * beside;
     const { unmatched } = countsById(
       plan,
       lanes.map((_, at) => (at === lane ? total : [])),

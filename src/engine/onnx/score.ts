@@ -5,7 +5,7 @@ import { topTokens } from '../reference/ops/distribution.ts';
 import { normalizeScore, planFor, throwIfAborted, type NormalScore } from '../request.ts';
 import type { Core } from './core.ts';
 import type { Distribution, Distributions } from './distribution.ts';
-import { passing, walkTree, type TreeRow } from './tree-walk.ts';
+import { passing, positionsOf, walkTree, type TreeRow } from './tree-walk.ts';
 
 /** Bytes of logits that may wait for the other half of a KL. */
 const WAITING_BYTES = 384 * 2 ** 20;
@@ -45,6 +45,7 @@ export async function score(core: Core, request: ScoreRequest): Promise<Scores> 
       }
       const tree = builder.build();
       const runsAt = passing(tree);
+      const here = positionsOf(tree);
       const comparison = new Comparison(normal, results, core.model.distributions);
       let done = 0;
       const begun = first;
@@ -58,11 +59,11 @@ export async function score(core: Core, request: ScoreRequest): Promise<Scores> 
         onLogits: take,
         onRows: (count) => {
           done += count;
-          request.onProgress?.(begun + Math.floor(((next - begun) * done) / Math.max(1, builder.positions)), sequences.length);
+          request.onProgress?.(begun + Math.floor(((next - begun) * done) / Math.max(1, here)), sequences.length);
         },
       });
       tree.runs.forEach(({ sequence, lane }, index) => (results[sequence][lane].counts = counts[index]));
-      computed += builder.positions;
+      computed += here;
       first = next;
 
       async function take(rows: readonly TreeRow[], block: Float32Array): Promise<void> {

@@ -110,3 +110,8 @@ export function passing(tree: PrefixTree): PrefixRun[][] {
   for (const run of tree.runs) for (const node of pathOf(tree, run)) by[node].push(run);
   return by;
 }
+
+/** Positions that a walk computes, those of helpers included. */
+export function positionsOf(tree: PrefixTree): number {
+  return tree.nodes.reduce((sum, { from, to, lone }) => sum + (to - from) * ((lone?.helpers.length ?? 0) + 1), 0);
+}
