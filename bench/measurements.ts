@@ -7,6 +7,7 @@ import { loading } from './loading.ts';
 import type { Measurement } from './measurement.ts';
 import { multipleChoice } from './multiple-choice.ts';
 import { prefill } from './prefill.ts';
+import { probes } from './probes.ts';
 import { steering } from './steering.ts';
 import { sweep } from './sweep.ts';
 
@@ -27,6 +28,7 @@ export const measurements: readonly AnyMeasurement[] = [
   erase(captures),
   erase(multipleChoice),
   erase(sweep),
+  erase(probes),
   erase(commandLine),
   erase(bandwidth),
   erase(kernels),
