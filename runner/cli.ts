@@ -8,6 +8,7 @@ import { fitCommand } from './commands/fit.ts';
 import { serve } from './commands/later.ts';
 import { mcCommand } from './commands/mc.ts';
 import { models } from './commands/models.ts';
+import { patchCommand } from './commands/patch.ts';
 import { scoreCommand } from './commands/score.ts';
 import { sweepCommand } from './commands/sweep.ts';
 import { overview, verbHelp } from './help.ts';
@@ -23,6 +24,7 @@ const commands: readonly Command[] = [
   captureCommand,
   fitCommand,
   sweepCommand,
+  patchCommand,
   mcCommand,
   damageCommand,
   serve,

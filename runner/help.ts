@@ -1,7 +1,7 @@
 import type { Command } from './command.ts';
 import { optionRows } from './options.ts';
 
-const wrapped = (text: string, indent: number): string => {
+export const wrapped = (text: string, indent: number): string => {
   const width = 118 - indent;
   const lines = [''];
   for (const word of text.split(' ')) {

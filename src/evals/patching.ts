@@ -40,6 +40,8 @@ export interface PatchResult extends PatchingReport {
 }
 
 export interface PatchRun extends EvalRun {
+  /** Differences of the two unpatched runs, as soon as they are known. */
+  readonly onEnds?: (ends: Pick<PatchResult, 'clean' | 'corrupted'>) => void;
   /** Places of a layer as soon as they are done. */
   readonly onPlaces?: (places: readonly PatchedPlace[]) => void;
   /** What a token looks like, for the error that shows prompts of unequal length. @default its id */
@@ -86,6 +88,7 @@ export async function patchPlaces(request: PatchRequest, run: PatchRun): Promise
     const sums = sequences.map(({ logprobs }) => sum(logprobs));
     return [sums[0] - sums[1], sums[2] - sums[3]];
   });
+  run.onEnds?.({ clean: cleanDifference, corrupted: corruptedDifference });
   const patches = await cleanPatches();
   const patched: PatchedPlace[] = [];
   for (let layer = 0; layer < layers; layer += 1) {
