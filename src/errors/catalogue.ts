@@ -64,7 +64,7 @@ const rows = {
   },
   'model/not-found': {
     what: 'No model at {place}: {problem}',
-    why: 'A model is a folder with config.json, *.safetensors and tokenizer.json, a known name, or owner/name on the hub.',
+    why: 'A model is a folder with config.json, tokenizer.json and *.safetensors or *.onnx, a GGUF file, a known name, or owner/name on the hub.',
     fix: 'Check the path or name; `tiller models` lists the known ones.',
   },
   'model/tokenizer': {

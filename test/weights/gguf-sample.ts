@@ -8,7 +8,7 @@ import type { ModelSpec } from '../../src/model/spec.ts';
 export type SampleValue =
   string | number | boolean | { readonly f32: number } | readonly string[] | readonly number[] | { readonly i32s: readonly number[] };
 
-interface SampleTensor {
+export interface SampleTensor {
   readonly name: string;
   /** [out, in] */
   readonly shape: readonly number[];

@@ -1,7 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { goldenModel, memoryFiles } from '../../../test/weights/golden-weights.ts';
-import { encoded, ggufFile, ggufName, ggufShape, interleaved, type SampleValue } from '../../../test/weights/gguf-sample.ts';
+import {
+  encoded,
+  ggufFile,
+  ggufName,
+  ggufShape,
+  interleaved,
+  type SampleTensor,
+  type SampleValue,
+} from '../../../test/weights/gguf-sample.ts';
 import { TillerError } from '../../errors/error.ts';
 import { decodeF32 } from '../../formats/safetensors.ts';
 import { tensorLayout } from '../layout.ts';
@@ -30,7 +38,25 @@ interface Sample {
   readonly expected: ReadonlyMap<string, { readonly values: Float32Array; readonly cols: number; readonly type: MatrixType }>;
 }
 
-/** A golden model as a GGUF file; matrices whose rows are no whole number of blocks stay f16, as converters leave them. */
+/** A golden model's tensors as a file has them; matrices whose rows are no whole number of blocks stay f16, as converters leave them. */
+function sampleTensors(golden: string, arch: string, wanted: MatrixType): SampleTensor[] {
+  const model = goldenModel(golden);
+  const { spec } = model;
+  return tensorLayout(spec).map(({ name, shape, role }) => {
+    const given = model.weights(name);
+    const type = typeOf(shape, wanted);
+    const cols = shape.length === 2 ? shape[1] : 1;
+    const plus = name.endsWith('norm.weight') ? given.map((value) => value + spec.normOffset) : given;
+    const stored = arch === 'llama' && ['q', 'k', 'q_bias', 'k_bias'].includes(role) ? interleaved(plus, spec.headDim, cols) : plus;
+    return { name: ggufName(name, spec.sandwichNorm), shape, type, bytes: encoded(stored, cols === 1 ? stored.length : cols, type) };
+  });
+}
+
+function typeOf(shape: readonly number[], wanted: MatrixType): MatrixType {
+  if (shape.length === 1) return 'F32';
+  return shape[1] % 32 === 0 || wanted === 'F32' ? wanted : 'F16';
+}
+
 function sampleOf(
   golden: string,
   arch: string,
@@ -38,18 +64,17 @@ function sampleOf(
   more: Readonly<Record<string, SampleValue>> = {},
   extra: 'factors' | null = null,
 ): Sample {
-  const { spec, weights } = { ...goldenModel(golden), weights: (name: string) => goldenModel(golden).weights(name) };
-  const expected = new Map<string, { values: Float32Array; cols: number; type: MatrixType }>();
-  const tensors = tensorLayout(spec).map(({ name, shape, role }) => {
-    const given = weights(name);
-    const cols = shape.length === 2 ? shape[1] : 1;
-    const type: MatrixType = shape.length === 1 ? 'F32' : cols % 32 === 0 || wanted === 'F32' ? wanted : 'F16';
-    const isNorm = name.endsWith('norm.weight');
-    const plus = isNorm ? given.map((value) => value + spec.normOffset) : given;
-    const stored = arch === 'llama' && ['q', 'k', 'q_bias', 'k_bias'].includes(role) ? interleaved(plus, spec.headDim, cols) : plus;
-    expected.set(name, { values: isNorm ? plus.map((value) => value - spec.normOffset) : given, cols, type });
-    return { name: ggufName(name, spec.sandwichNorm), shape, type, bytes: encoded(stored, cols === 1 ? stored.length : cols, type) };
-  });
+  const model = goldenModel(golden);
+  const { spec } = model;
+  const tensors = sampleTensors(golden, arch, wanted);
+  const expected = new Map(
+    tensorLayout(spec).map(({ name, shape }) => {
+      const given = model.weights(name);
+      const offset = name.endsWith('norm.weight') ? spec.normOffset : 0;
+      const values = given.map((value) => value + offset).map((value) => value - offset);
+      return [name, { values, cols: shape.length === 2 ? shape[1] : 1, type: typeOf(shape, wanted) }];
+    }),
+  );
   if (extra === 'factors') {
     const { rope } = spec.layerSpecs[0];
     const plain = ropeFrequencies({ ...rope, scaling: null }, spec.headDim);
@@ -84,6 +109,9 @@ function firstDifference(got: Float32Array, expected: Float32Array): string | nu
   const at = got.findIndex((value, i) => value !== expected[i]);
   return at < 0 ? null : `at ${at}: ${got[at]}, expected ${expected[at]}`;
 }
+
+const problem = (part: string, code = 'model/file'): unknown =>
+  expect.objectContaining({ code, message: expect.stringContaining(part) as string });
 
 const models: readonly (readonly [string, string, MatrixType])[] = [
   ['llama_gqa_tied', 'llama', 'Q8_0'],
@@ -136,6 +164,24 @@ describe('GGUF files', () => {
     expect(spec.layerSpecs[0].rope).toEqual({ theta: 10000, scaling: { type: 'linear', factor: 4 } });
   });
 
+  it('reads a model in parts as it reads one file', async () => {
+    const { spec } = goldenModel('llama_gqa_tied');
+    const tensors = sampleTensors('llama_gqa_tied', 'llama', 'Q8_0');
+    const half = tensors.length >> 1;
+    const part = (no: number): Record<string, SampleValue> => ({ 'split.no': no, 'split.count': 2, 'general.architecture': 'llama' });
+    const first = ggufFile({ ...ggufShape('llama', spec), ...vocabulary(spec.vocab), ...part(0) }, tensors.slice(0, half));
+    const second = ggufFile(part(1), tensors.slice(half));
+    const names = ['m-00001-of-00002.gguf', 'm-00002-of-00002.gguf'];
+    const files = await openModel(memoryFiles({ [names[0]]: first, [names[1]]: second }));
+    const whole = await open(sampleOf('llama_gqa_tied', 'llama', 'Q8_0').bytes);
+    expect(files.spec).toEqual(whole.spec);
+    for (const name of whole.source.tensors.keys()) {
+      expect(firstDifference(await valuesOf(files, name), await valuesOf(whole, name)), name).toBeNull();
+    }
+    await expect(openModel(memoryFiles({ [names[0]]: first }))).rejects.toEqual(problem(names[1], 'model/not-found'));
+    await expect(openModel(memoryFiles({ [names[0]]: first, [names[1]]: first }))).rejects.toEqual(problem('part 0'));
+  });
+
   it('reads the tokenizer', async () => {
     const { tokenizer } = await open(sampleOf('llama_gqa_tied', 'llama', 'F32').bytes);
     expect(tokenizer?.encode('ab')).toEqual([1, 7]);
@@ -143,9 +189,6 @@ describe('GGUF files', () => {
     expect(tokenizer?.decode([1, 7])).toBe('ab');
   });
 });
-
-const problem = (part: string, code = 'model/file'): unknown =>
-  expect.objectContaining({ code, message: expect.stringContaining(part) as string });
 
 describe('GGUF files that are damaged, lie, or are not for us', () => {
   const { bytes } = sampleOf('llama_gqa_tied', 'llama', 'Q8_0');
