@@ -1,8 +1,9 @@
 import { countsById } from '../../graph/counts.ts';
 import type { LaneScore, ScoreRequest, Scores, SequenceScore, TopToken } from '../engine.ts';
-import { PrefixTreeBuilder } from '../prefix-tree.ts';
+import type { PrefixTree } from '../prefix-tree.ts';
 import { topTokens } from '../reference/ops/distribution.ts';
 import { normalizeScore, planFor, throwIfAborted, type NormalScore } from '../request.ts';
+import { scoreBlocks } from '../score-blocks.ts';
 import type { Core } from './core.ts';
 import type { Distribution, Distributions } from './distribution.ts';
 import { passing, positionsOf, walkTree, type TreeRow } from './tree-walk.ts';
@@ -30,25 +31,19 @@ export async function score(core: Core, request: ScoreRequest): Promise<Scores> 
   try {
     const results = sequences.map((_, index) => lanes.map((_lane, lane) => emptyRows(normal, index, lane, plan.edits.length)));
     const logits = sequences.map(({ ids }) => (normal.logits ? new Float32Array(ids.length * info.vocab) : null));
+    // Conditions to score, for progress: a condition's unedited run is not one where there are others.
+    const total = sequences.length * Math.max(1, lanes.length - 1);
+    const conditions = (tree: PrefixTree): number => tree.runs.filter(({ lane }) => lane > 0 || lanes.length === 1).length;
+    const rows = normal.kl ? Math.max(2, Math.floor(WAITING_BYTES / (info.vocab * 4))) : GROUP_POSITIONS;
     let computed = 0;
-    let first = 0;
-    while (first < sequences.length) {
-      const builder = new PrefixTreeBuilder(plan, sequences);
-      let next = first;
-      let waiting = 0;
-      while (next < sequences.length) {
-        const { first: from, end } = normal.looked[next];
-        waiting += normal.kl ? (end - from) * lanes.length * info.vocab * 4 : 0;
-        if (next > first && (waiting > WAITING_BYTES || builder.positions > GROUP_POSITIONS)) break;
-        lanes.forEach((_, lane) => builder.add(next, lane, end));
-        next++;
-      }
-      const tree = builder.build();
+    let scored = 0;
+    for (const tree of scoreBlocks(plan, normal, { rows, positions: GROUP_POSITIONS })) {
       const runsAt = passing(tree);
       const here = positionsOf(tree);
-      const comparison = new Comparison(normal, results, core.model.distributions);
+      const comparison = new Comparison(normal, tree, results, core.model.distributions);
       let done = 0;
-      const begun = first;
+      const before = scored;
+      scored += conditions(tree);
       const counts = await walkTree(core, {
         plan,
         sequences,
@@ -59,12 +54,11 @@ export async function score(core: Core, request: ScoreRequest): Promise<Scores> 
         onLogits: take,
         onRows: (count) => {
           done += count;
-          request.onProgress?.(begun + Math.floor(((next - begun) * done) / Math.max(1, here)), sequences.length);
+          request.onProgress?.(before + Math.floor(((scored - before) * done) / here), total);
         },
       });
       tree.runs.forEach(({ sequence, lane }, index) => (results[sequence][lane].counts = counts[index]));
       computed += here;
-      first = next;
 
       async function take(rows: readonly TreeRow[], block: Float32Array): Promise<void> {
         const totals = await core.model.distributions.totals(block);
@@ -89,7 +83,7 @@ export async function score(core: Core, request: ScoreRequest): Promise<Scores> 
         }
       }
     }
-    request.onProgress?.(sequences.length, sequences.length);
+    request.onProgress?.(total, total);
     const all = lanes.map((_, lane) =>
       results.reduce((sum, rows) => sum.map((count, edit) => count + rows[lane].counts[edit]), new Float64Array(plan.edits.length)),
     );
@@ -151,12 +145,17 @@ interface Meeting {
 /** KL(unedited || edited), in whatever order the two come. */
 class Comparison {
   private readonly meetings = new Map<string, Meeting>();
+  /** By sequence, its edited runs. */
+  private readonly edited = new Map<number, number>();
 
   constructor(
     private readonly normal: NormalScore,
+    tree: PrefixTree,
     private readonly results: readonly (readonly LaneRows[])[],
     private readonly distributions: Distributions,
-  ) {}
+  ) {
+    for (const { sequence, lane } of tree.runs) if (lane > 0) this.edited.set(sequence, (this.edited.get(sequence) ?? 0) + 1);
+  }
 
   /** @param runs runs whose logits at this position these are; a copy is kept while the other half is missing */
   async take(position: number, runs: readonly { readonly sequence: number; readonly lane: number }[], row: Distribution): Promise<void> {
@@ -171,7 +170,7 @@ class Comparison {
       if (lane > 0 && unedited.has(sequence)) continue;
       const key = `${sequence}/${position}`;
       let meeting = this.meetings.get(key);
-      if (!meeting) this.meetings.set(key, (meeting = { unedited: null, waiting: [], missing: this.normal.lanes.length - 1 }));
+      if (!meeting) this.meetings.set(key, (meeting = { unedited: null, waiting: [], missing: this.edited.get(sequence) ?? 0 }));
       if (lane === 0) {
         meeting.missing -= runs.filter((run) => run.sequence === sequence && run.lane > 0).length;
         meeting.unedited = meeting.missing > meeting.waiting.length ? kept() : row;
