@@ -53,6 +53,12 @@ export async function openWeights(files: FileAccess, signal?: AbortSignal): Prom
   return { ...assemble(files, canonicalNames(places), `sampled-sha256:${bytesToHex(digest.digest())}`), bytes, files: shards };
 }
 
+/** The single safetensors file, or the index and the shards it names. @throws model/file, network/failed */
+export async function safetensorsFileNames(files: FileAccess, signal?: AbortSignal): Promise<string[]> {
+  const indexed = await readIndex(files, signal);
+  return indexed ? [INDEX, ...new Set(indexed.values())] : [SINGLE];
+}
+
 function missingFile(files: FileAccess, file: string, indexed: boolean): TillerError {
   if (indexed) return new TillerError('model/file', { file, problem: `it is named in ${INDEX} but is not there` });
   return new TillerError('model/not-found', { place: files.name, problem: `neither ${SINGLE} nor ${INDEX} is there` });

@@ -21,6 +21,8 @@ export interface GgufFiles {
   readonly identity: string;
   /** Bytes of all files. */
   readonly bytes: number;
+  /** Names of all files, the first part first. */
+  readonly paths: readonly string[];
 }
 
 function refuse(file: string, problem: string): never {
@@ -57,7 +59,7 @@ export async function readGgufFiles(files: FileAccess, path: string, signal?: Ab
     }
     bytes += size;
   }
-  return { metadata: metadata ?? new Map(), tensors, identity: `sampled-sha256:${bytesToHex(digest.digest())}`, bytes };
+  return { metadata: metadata ?? new Map(), tensors, identity: `sampled-sha256:${bytesToHex(digest.digest())}`, bytes, paths: parts };
 }
 
 function partsOf(path: string, count: GgufValue | undefined): string[] {

@@ -9,7 +9,7 @@ import type { WeightSource } from '../weights.ts';
 import { Constants } from './constants.ts';
 import { findDecoderWeights, type NamedWeights } from './decoder.ts';
 import { GraphIndex } from './graph-index.ts';
-import { readOnnxGraph } from './onnx-graph.ts';
+import { readOnnxGraph, type OnnxGraph } from './onnx-graph.ts';
 import { TensorData } from './tensor-data.ts';
 import type { Weight } from './weight.ts';
 
@@ -24,6 +24,20 @@ export interface OnnxWeights {
 
 const SAMPLE_BYTES = 65536;
 
+/** The graph of an ONNX file and the places of its tensors, checked. */
+async function readModel(files: FileAccess, path: string, signal?: AbortSignal): Promise<{ graph: OnnxGraph; data: TensorData }> {
+  const size = await files.size(path, signal);
+  if (size === null) throw new TillerError('model/not-found', { place: files.name, problem: `${path} is not there` });
+  const file = new ProtoFile((start, end) => files.read(path, start, end, signal), size, path, signal);
+  const graph = await readOnnxGraph(file, path);
+  return { graph, data: await TensorData.open(files, path, graph.constants.values(), signal) };
+}
+
+/** The ONNX file and the files that its tensors lie in. @throws model/not-found, model/file, network/failed */
+export async function onnxFileNames(files: FileAccess, path: string, signal?: AbortSignal): Promise<readonly string[]> {
+  return (await readModel(files, path, signal)).data.paths;
+}
+
 /**
  * The weights of an ONNX export of a decoder, under the names of the Hugging Face checkpoint it was made from. Reads the graph now and
  * weights later, by ranges.
@@ -32,11 +46,7 @@ const SAMPLE_BYTES = 65536;
  * @throws model/not-found, model/file, network/failed
  */
 export async function openOnnxWeights(files: FileAccess, path: string, spec: ModelSpec, signal?: AbortSignal): Promise<OnnxWeights> {
-  const size = await files.size(path, signal);
-  if (size === null) throw new TillerError('model/not-found', { place: files.name, problem: `${path} is not there` });
-  const file = new ProtoFile((start, end) => files.read(path, start, end, signal), size, path, signal);
-  const graph = await readOnnxGraph(file, path);
-  const data = await TensorData.open(files, path, graph.constants.values(), signal);
+  const { graph, data } = await readModel(files, path, signal);
   const index = new GraphIndex(graph);
   const constants = new Constants(index, data);
   const { weights, notes } = findDecoderWeights(index, constants, spec, path);
