@@ -1,12 +1,13 @@
 import { releaseProxy, transfer, wrap, type Endpoint, type Remote } from 'comlink';
 import type { GenerateSummary } from '../engine/engine.ts';
 import { TillerError } from '../errors/error.ts';
+import type { PatchStudy } from '../evals/patch-study.ts';
 import type { FitEvent, PlaceView } from '../fit/report.ts';
 import type { BoundGraph } from '../graph/document.ts';
 import type { Refusal } from '../graph/refusal.ts';
 import type {
-  DeviceReport, ExamplesRequest, ExamplesView, FitAnswer, FitRequest, HostApi, InspectRequest, Loaded, LoadMessage, LoadRequest, Outcome, PromptToken, RunRequest,
-  ShiftRequest, StorageState, StreamMessage, TokenShift,
+  DeviceReport, ExamplesRequest, ExamplesView, FitAnswer, FitRequest, HostApi, InspectRequest, Loaded, LoadMessage, LoadRequest, Outcome, PatchChoice, PatchEvent,
+  PatchGraphRequest, PatchStudyRequest, PatchView, PromptToken, RunRequest, ShiftRequest, StorageState, StreamMessage, TokenShift,
 } from './engine-protocol.ts'; // prettier-ignore
 import type { Input, ModelChoice } from './experiment.ts';
 import type { Palette, Recipe } from './palette.ts';
@@ -90,6 +91,18 @@ export class EngineClient {
 
   inspect(request: InspectRequest, signal: AbortSignal): Promise<PlaceView> {
     return this.#ask(signal, (id) => this.#host.inspect(id, request));
+  }
+
+  patchView(choice: PatchChoice): Promise<PatchView> {
+    return this.#ask(undefined, () => this.#host.patchView(choice));
+  }
+
+  patchStudy(request: PatchStudyRequest, onEvent: (event: PatchEvent) => void, signal: AbortSignal): Promise<PatchStudy> {
+    return this.#withPort(onEvent, (port) => this.#ask(signal, (id) => this.#host.patchStudy(id, request, transfer(port, [port]))));
+  }
+
+  patchGraph(request: PatchGraphRequest, signal: AbortSignal): Promise<BoundGraph> {
+    return this.#ask(signal, (id) => this.#host.patchGraph(id, request));
   }
 
   check(graph: BoundGraph, factors: readonly number[]): Promise<readonly Refusal[]> {

@@ -2,12 +2,13 @@ import { memoryResults } from '../captures/memory-results.ts';
 import type { ResultStore } from '../captures/result-store.ts';
 import type { Engine, GenerateSummary } from '../engine/engine.ts';
 import { TillerError } from '../errors/error.ts';
+import type { PatchStudy } from '../evals/patch-study.ts';
 import type { PlaceView } from '../fit/report.ts';
 import type { BoundGraph, Lane } from '../graph/document.ts';
 import type { Refusal } from '../graph/refusal.ts';
 import type {
-  ExamplesRequest, ExamplesView, FitAnswer, FitRequest, HostApi, InspectRequest, Loaded, LoadRequest, Outcome, PromptToken, RunRequest, ShiftRequest,
-  StreamMessage, StreamToken, TokenShift,
+  ExamplesRequest, ExamplesView, FitAnswer, FitRequest, HostApi, InspectRequest, Loaded, LoadRequest, Outcome, PatchChoice, PatchGraphRequest,
+  PatchStudyRequest, PatchView, PromptToken, RunRequest, ShiftRequest, StreamMessage, StreamToken, TokenShift,
 } from './engine-protocol.ts'; // prettier-ignore
 import { laneName, type Input } from './experiment.ts';
 import type { HostEnvironment, ModelStorage, OpenModel } from './model-access.ts';
@@ -260,6 +261,37 @@ export class EngineHost implements HostApi {
       const { engine, model } = this.#need();
       const { inspectFit } = await import('./fit-host.ts');
       return inspectFit({ engine, files: model.files, results: this.#results(), signal }, request);
+    });
+  }
+
+  /** Tokenises only: it waits for no run. */
+  patchView(choice: PatchChoice): Promise<Outcome<PatchView>> {
+    return this.#settle(null, async () => {
+      const { model } = this.#need();
+      const { viewPatch } = await import('./patch-host.ts');
+      return viewPatch(model.files, choice);
+    });
+  }
+
+  patchStudy(id: number, request: PatchStudyRequest, events: MessagePort): Promise<Outcome<PatchStudy>> {
+    return this.#inTurn(id, async (signal) => {
+      try {
+        const { engine, model } = this.#need();
+        const { studyPatch } = await import('./patch-host.ts');
+        return await studyPatch({ engine, files: model.files, results: this.#results(), signal }, request, (event) =>
+          events.postMessage(event),
+        );
+      } finally {
+        events.close();
+      }
+    });
+  }
+
+  patchGraph(id: number, request: PatchGraphRequest): Promise<Outcome<BoundGraph>> {
+    return this.#inTurn(id, async (signal) => {
+      const { engine, model } = this.#need();
+      const { graphOfPatch } = await import('./patch-host.ts');
+      return graphOfPatch({ engine, files: model.files, signal }, request);
     });
   }
 

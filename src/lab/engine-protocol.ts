@@ -3,10 +3,14 @@ import type { ErrorData } from '../errors/error.ts';
 import type { ExampleSet } from '../examples/example.ts';
 import type { Preview } from '../examples/preview.ts';
 import type { Detected, ReadOptions } from '../examples/read-examples.ts';
+import type { PatchEffect, PatchPlaceRef, PatchStudy } from '../evals/patch-study.ts';
+import type { PatchTexts } from '../evals/patch-texts.ts';
+import type { PatchRequest } from '../evals/patching.ts';
 import type { FitOutcome, PlaceView } from '../fit/report.ts';
 import type { Recipe as FitRecipe } from '../fit/recipe.ts';
 import type { Fitted } from '../methods/method.ts';
 import type { BoundGraph, Role } from '../graph/document.ts';
+import type { PointName } from '../graph/points.ts';
 import type { Refusal } from '../graph/refusal.ts';
 import type { Input, ModelChoice, ModelPlace } from './experiment.ts';
 import type { Palette, Recipe } from './palette.ts';
@@ -155,6 +159,34 @@ export interface InspectRequest extends ExamplesRequest {
   readonly head: number | null;
 }
 
+/** Two prompts and two answers, between which activations are exchanged. */
+export interface PatchChoice {
+  readonly texts: PatchTexts;
+  readonly positions: NonNullable<PatchRequest['positions']>;
+}
+
+/** What the model reads. */
+export interface PatchView extends Readonly<Record<keyof PatchTexts, readonly PromptToken[]>> {
+  /** Positions that would be exchanged; empty where there is a problem. */
+  readonly positions: readonly number[];
+  readonly problem: ErrorData | null;
+}
+
+export interface PatchStudyRequest extends PatchChoice {
+  readonly points: readonly PointName[];
+}
+
+export type PatchEvent =
+  | { readonly type: 'progress'; readonly done: number; readonly total: number; readonly reused: number }
+  | { readonly type: 'ends'; readonly clean: number; readonly corrupted: number }
+  | { readonly type: 'effects'; readonly point: PointName; readonly effects: readonly PatchEffect[] };
+
+export interface PatchGraphRequest {
+  readonly texts: PatchTexts;
+  readonly positions: readonly number[];
+  readonly places: readonly PatchPlaceRef[];
+}
+
 /** The worker's methods. `id` names a request so that `cancel` can stop it. */
 export interface HostApi {
   device(): Promise<Outcome<DeviceReport>>;
@@ -169,6 +201,10 @@ export interface HostApi {
   /** `events` gives FitEvents until the outcome is there. */
   fit(id: number, request: FitRequest, events: MessagePort): Promise<Outcome<FitAnswer>>;
   inspect(id: number, request: InspectRequest): Promise<Outcome<PlaceView>>;
+  patchView(choice: PatchChoice): Promise<Outcome<PatchView>>;
+  /** `events` gives PatchEvents until the study is there. */
+  patchStudy(id: number, request: PatchStudyRequest, events: MessagePort): Promise<Outcome<PatchStudy>>;
+  patchGraph(id: number, request: PatchGraphRequest): Promise<Outcome<BoundGraph>>;
   cancel(id: number): Promise<void>;
   storage(): Promise<Outcome<StorageState>>;
   download(id: number, request: LoadRequest, progress: MessagePort): Promise<Outcome<null>>;

@@ -43,6 +43,7 @@ const recipe = v.object({
     }),
   ),
   limit: v.nullable(number),
+  behaviour: v.optional(v.array(v.string()), []),
 });
 
 const choice = v.object({

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { defaultRecipe, type Recipe } from '../fit/recipe.ts';
-import { recipeFor } from './fit-effort.ts';
+import { opening, recipeFor } from './fit-effort.ts';
 
 const sweep = { ...defaultRecipe.sweep!, strengths: [], counts: [] };
 const recipe: Recipe = { ...defaultRecipe, sweep };
@@ -10,11 +10,17 @@ const gpu = { ...model, adapter: { ...model.adapter, kind: 'hardware' } } as con
 describe('how much a sweep tries', () => {
   it('is little on a processor and the default of every recipe on a GPU', () => {
     const little = recipeFor(recipe, 'auto', model).sweep!;
-    expect(little.strengths).toEqual([0.5, 1, 2]);
+    expect(little.strengths).toEqual([0.125, 0.25, 0.5, 1]);
     expect(little.counts).toEqual([2, 4]);
     expect(typeof little.neutral === 'object' && little.neutral.texts.length).toBe(6);
     expect(recipeFor(recipe, 'auto', gpu)).toEqual(defaultRecipe);
     expect(recipeFor(recipe, 'full', model)).toEqual(defaultRecipe);
+  });
+
+  it('takes whole sentences of a text', () => {
+    expect(opening('One. Two!')).toBe('One. Two!');
+    expect(opening('no end')).toBe('no end');
+    expect(opening(`${'A'.repeat(200)}. ${'B'.repeat(100)}. C.`)).toBe(`${'A'.repeat(200)}.`);
   });
 
   it('leaves alone what a person named', () => {

@@ -9,8 +9,9 @@ export type Effort = (typeof efforts)[number];
 
 /** Of every 1,024 heads, the number that ITI moves by default (Li et al., 2023). */
 const published = 48;
-const quickStrengths = [0.5, 1, 2];
+const quickStrengths = [0.125, 0.25, 0.5, 1];
 const quickTexts = 6;
+const quickCharacters = 240;
 
 /** Whether a sweep is a quick one. */
 export const isQuick = (effort: Effort, adapter: Pick<ModelInfo['adapter'], 'kind'>): boolean =>
@@ -20,7 +21,7 @@ type Model = Pick<ModelInfo, 'adapter' | 'layers' | 'heads'>;
 
 /**
  * The recipe as it runs. What a person named stays; where nothing was named (empty lists), strengths and numbers of places are those of the
- * effort, and a quick sweep measures what it costs on the first few of the built-in neutral texts.
+ * effort, and a quick sweep measures what it costs on the openings of a few of the built-in neutral texts.
  */
 export function recipeFor(recipe: Recipe, effort: Effort, model: Model): Recipe {
   const { sweep } = recipe;
@@ -43,4 +44,15 @@ function quickCounts({ method, settings }: Recipe, { layers, heads }: Model): re
 }
 
 const fewTexts = (neutral: SweepChoice['neutral']): SweepChoice['neutral'] =>
-  typeof neutral === 'object' ? neutral : { texts: neutralSets[neutral].texts.slice(0, quickTexts) };
+  typeof neutral === 'object' ? neutral : { texts: neutralSets[neutral].texts.slice(0, quickTexts).map(opening) };
+
+/** The first whole sentences of a text, some fifty words. */
+export function opening(text: string): string {
+  const sentences = text.match(/[^.!?]+[.!?]+["”’]?\s*/gu) ?? [text];
+  let kept = '';
+  for (const sentence of sentences) {
+    if (kept !== '' && kept.length + sentence.length > quickCharacters) break;
+    kept += sentence;
+  }
+  return kept.trim();
+}

@@ -7,6 +7,7 @@ import type { BoundGraph } from '../../graph/document.ts';
 import type { FitEvent, PlaceView, SweepPoint } from '../../fit/report.ts';
 import type { Recipe, SweepChoice } from '../../fit/recipe.ts';
 import type { MethodReport, PlaceScore } from '../../methods/method.ts';
+import { methods } from '../../methods/methods.ts';
 import { version } from '../../../package.json';
 import type { ExamplesRequest, ExamplesSource, ExamplesView } from '../engine-protocol.ts';
 import { defaultChoice, labelList, readChoice, type FitChoice, type SourceChoice } from '../fit-choice.ts';
@@ -89,7 +90,7 @@ class Fit {
   follow(query: URLSearchParams): void {
     const [set, method] = [query.get('set'), query.get('method')];
     if (set !== null && exampleSets.some((row) => row.name === set)) this.setSource({ kind: 'set', name: set });
-    if (method !== null && method !== this.choice.recipe.method) this.setRecipe({ method, settings: {} });
+    if (method !== null && methods.some(({ name }) => name === method)) this.setMethod(method);
   }
 
   #change(change: Partial<FitChoice>): void {
@@ -108,6 +109,11 @@ class Fit {
 
   setRecipe(change: Partial<Recipe>): void {
     this.#change({ recipe: { ...this.choice.recipe, ...change } });
+  }
+
+  /** Settings belong to a method: another one begins with its defaults. */
+  setMethod(method: string): void {
+    if (method !== this.choice.recipe.method) this.setRecipe({ method, settings: {}, behaviour: [] });
   }
 
   setSweep(change: Partial<SweepChoice>): void {
