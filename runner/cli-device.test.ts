@@ -35,17 +35,22 @@ for (const device of await testDevices()) {
     };
 
     it('scores as the reference engine does', async () => {
-      const webgpu = (await run('score', 'auto', '--graph', graph)) as Scored;
+      const webgpu = (await run('score', 'webgpu', '--graph', graph)) as Scored;
+      // A software driver is no GPU.
+      const auto = (await run('score', 'auto', '--graph', graph)) as Scored;
       const reference = (await run('score', 'reference', '--graph', graph)) as Scored;
-      expect([webgpu.engine, reference.engine]).toEqual(['webgpu', 'reference']);
-      webgpu.sequences.forEach((sequence, n) => {
-        const expected = reference.sequences[n];
-        expect(sequence.edits).toEqual(expected.edits);
-        for (const key of ['logprobs', 'edited', 'kl'] as const) {
-          expect(sequence[key].length).toBe(expected[key].length);
-          sequence[key].forEach((value, t) => expect(Math.abs(value - expected[key][t])).toBeLessThan(1e-3));
-        }
-      });
+      const chosen = device.kind === 'hardware' ? 'webgpu' : 'onnx';
+      expect([webgpu.engine, auto.engine, reference.engine]).toEqual(['webgpu', chosen, 'reference']);
+      for (const scored of [webgpu, auto]) {
+        scored.sequences.forEach((sequence, n) => {
+          const expected = reference.sequences[n];
+          expect(sequence.edits).toEqual(expected.edits);
+          for (const key of ['logprobs', 'edited', 'kl'] as const) {
+            expect(sequence[key].length).toBe(expected[key].length);
+            sequence[key].forEach((value, t) => expect(Math.abs(value - expected[key][t])).toBeLessThan(1e-3));
+          }
+        });
+      }
     });
 
     it('generates as the reference engine does', async () => {

@@ -63,6 +63,9 @@ function sessionOptions(threads: number): InferenceSession.SessionOptions {
     interOpNumThreads: 1,
     executionMode: 'sequential',
     logSeverityLevel: 3,
+    // Every session would keep the most that it ever needed: hundreds of MB for the sessions of one model after a long prompt.
+    enableCpuMemArena: false,
+    enableMemPattern: false,
     extra: { session: { force_spinning_stop: '1', intra_op: { allow_spinning: threads > 1 ? '1' : '0', spin_duration_us: SPIN_US } } },
   };
 }
