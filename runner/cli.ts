@@ -2,6 +2,7 @@ import { TillerError } from '../src/errors/error.ts';
 import type { Command } from './command.ts';
 import { captureCommand } from './commands/capture.ts';
 import { generateCommand } from './commands/generate.ts';
+import { importCommand } from './commands/import.ts';
 import { info } from './commands/info.ts';
 import { damageCommand } from './commands/damage.ts';
 import { fitCommand } from './commands/fit.ts';
@@ -27,6 +28,7 @@ const commands: readonly Command[] = [
   patchCommand,
   mcCommand,
   damageCommand,
+  importCommand,
   serve,
   models,
 ];

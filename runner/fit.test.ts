@@ -132,6 +132,7 @@ describe('tiller fit', () => {
 
   it.each([
     ['words for a method without use for them', ['fit', 'iti', ...on, '--data', texts, '--out', out, '--no-sweep', '--behaviour', 'x'], 1],
+    ['layers for a method without', ['fit', 'iti', ...on, '--data', texts, '--out', out, '--layers', '1'], 1],
     ['no method', ['fit', ...on, '--data', texts, '--out', out], 2],
     ['an unknown method', ['fit', 'magic', ...on, '--data', texts, '--out', out], 1],
     ['an unknown setting', ['fit', 'iti', ...on, '--data', texts, '--out', out, '--set', 'speed=3'], 1],
@@ -166,6 +167,72 @@ describe('tiller sweep, mc and damage', () => {
       await execute(['sweep', ...on, '--graph', fitted, '--data', texts, '--strengths', '-1,1', '--neutral', neutral, '--no-controls']),
     );
     expect(report.sweep.map(({ strength }) => strength)).toEqual([0, -1, 1]);
+  });
+
+  it('fits at several layers in one sweep, and over several seeds', async () => {
+    const data = scratch.write('pairs.tsv', pairs());
+    const result = await execute([
+      'fit',
+      'caa',
+      ...on,
+      '--data',
+      data,
+      '--out',
+      scratch.path('l.json'),
+      '--layers',
+      '1,3',
+      '--strengths',
+      '1',
+      '--seeds',
+      '2',
+      '--neutral',
+      neutral,
+      '--no-controls',
+    ]);
+    const { report, seeds, reports } = document<Fitted & { seeds: Record<string, { effect: { seeds: number } }>; reports: FitReport[] }>(
+      result,
+    );
+    expect(report.sweep.map(({ layer }) => layer)).toEqual([undefined, 1, 3]);
+    expect(reports.map(({ recipe }) => recipe.seed)).toEqual([0, 1]);
+    expect(seeds.unedited.effect.seeds).toBe(2);
+  });
+
+  it('import takes back what was exported as a GGUF control vector', async () => {
+    const data = scratch.write('pairs.tsv', pairs());
+    const out = scratch.path('e.json');
+    document(
+      await execute([
+        'fit',
+        'caa',
+        ...on,
+        '--data',
+        data,
+        '--out',
+        out,
+        '--no-sweep',
+        '--set',
+        'layer=2',
+        '--export',
+        'gguf',
+        '--export',
+        'pyvene',
+      ]),
+    );
+    const back = scratch.path('back.json');
+    document(await execute(['import', scratch.path('e.gguf'), '--model', golden('real_stories260K/model'), '--out', back, '--json']));
+    const [one, two] = [out, back].map((path) =>
+      readGraph(readFileSync(path, 'utf8'), readFileSync(path.replace('.json', '.safetensors'))),
+    );
+    const [a, b] = [one, two].map(({ document: { nodes }, vectors }) => {
+      const [node] = nodes;
+      const [name, row] = (typeof node.vector === 'string' ? [node.vector, 0] : node.vector) as [string, number];
+      const { shape, data: values } = vectors[name];
+      const width = shape[shape.length - 1];
+      const strength = 'edit' in node ? (node.strength ?? 1) : 1;
+      return { at: node.at, values: Array.from(values.slice(row * width, (row + 1) * width), (value) => strength * value) };
+    });
+    expect(b.at).toEqual(a.at);
+    b.values.forEach((value, i) => expect(value).toBeCloseTo(a.values[i], 4));
   });
 
   it('mc gives three metrics with intervals for every factor', async () => {

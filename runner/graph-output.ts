@@ -8,7 +8,7 @@ import { unwritable } from './files.ts';
 import { usage } from './options.ts';
 
 /** A whole file or none: written beside and renamed. @throws file/unwritable */
-async function writeWhole(file: string, data: string | Uint8Array): Promise<void> {
+export async function writeWhole(file: string, data: string | Uint8Array): Promise<void> {
   try {
     await writeFile(`${file}.part`, data);
     await rename(`${file}.part`, file);

@@ -69,6 +69,8 @@ const rows = {
   'no-sweep': { value: null, doc: 'fit only, measure nothing' },
   strengths: { value: 'A,B,...', doc: "strengths to try, as factors on the method's own dose (0.125,0.25,0.5,1,1.5,2)" },
   counts: { value: 'K,L,...', doc: "numbers of places to try, the best first (a quarter of the method's own number, half, all, twice)" },
+  layers: { value: 'L,M,...', doc: 'fit at each of these layers and compare them in one sweep, for methods with a setting `layer`' },
+  seeds: { value: 'N', doc: 'repeat the whole fit with N seeds, from --seed on, and report mean and standard deviation over them (1)' },
   effect: { value: 'NAME', doc: 'what is measured as the effect; auto: what suits the examples (auto)' },
   neutral: {
     value: 'general|stories|FILE',

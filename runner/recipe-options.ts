@@ -20,6 +20,7 @@ export const recipeOptions = [
   'no-sweep',
   'strengths',
   'counts',
+  'layers',
   'effect',
   'neutral',
   'kl-budget',
@@ -30,7 +31,7 @@ export const recipeOptions = [
 export async function readRecipe(method: string, options: Options): Promise<Recipe> {
   const sweepless = options.flag('no-sweep');
   if (sweepless) {
-    for (const name of ['strengths', 'counts', 'effect', 'neutral', 'kl-budget'] as const) {
+    for (const name of ['strengths', 'counts', 'layers', 'effect', 'neutral', 'kl-budget'] as const) {
       if (options.text(name) !== null) throw usage(`--${name} means nothing with --no-sweep`);
     }
   }
@@ -90,11 +91,11 @@ function readSplit(options: Options): SplitChoice {
 }
 
 /** A list of numbers in one option: `0.5,1,2`. */
-export function numberList(options: Options, name: 'strengths' | 'counts', low: number): readonly number[] | null {
+export function numberList(options: Options, name: 'strengths' | 'counts' | 'layers', low: number): readonly number[] | null {
   const text = options.text(name);
   if (text === null) return null;
   const values = text.split(',').map((part) => (part.trim() === '' ? NaN : Number(part)));
-  const whole = name === 'counts';
+  const whole = name !== 'strengths';
   if (values.some((value) => !Number.isFinite(value) || value < low || (whole && !Number.isInteger(value)))) {
     throw usage(`--${name} is "${text}", expected ${whole ? 'whole ' : ''}numbers of at least ${low}, separated by commas`);
   }
@@ -104,10 +105,12 @@ export function numberList(options: Options, name: 'strengths' | 'counts', low: 
 
 async function readSweep(options: Options): Promise<SweepChoice> {
   const { sweep } = defaultRecipe;
+  const layers = numberList(options, 'layers', 0);
   if (!sweep) throw new TillerError('internal', { problem: 'the default recipe has no sweep' });
   return {
     strengths: numberList(options, 'strengths', -1e6) ?? sweep.strengths,
     counts: numberList(options, 'counts', 1) ?? sweep.counts,
+    ...(layers ? { layers } : {}),
     effect: options.text('effect') ?? sweep.effect,
     neutral: await readNeutral(options.text('neutral')),
     klBudget: options.number('kl-budget', 0) ?? sweep.klBudget,

@@ -20,8 +20,9 @@ export function fitEvents(output: Output): (event: FitEvent) => void {
       );
     }
     if (event.type === 'point') {
-      const { strength, count, effect, damage } = event.point;
-      const what = strength === 0 ? 'as is' : `strength ${strength}, ${count} places`;
+      const { strength, layer, count, effect, damage } = event.point;
+      const where = layer === undefined ? '' : `layer ${layer}, `;
+      const what = strength === 0 ? 'as is' : `${where}strength ${strength}, ${count} places`;
       output.note(`${what}: effect ${showEstimate(effect)}, KL ${showEstimate(damage.kl, 4)}`);
     }
   };
@@ -52,13 +53,15 @@ export function showReport(report: FitReport): string {
       ]),
     );
   }
+  const layered = report.sweep.some(({ layer }) => layer !== undefined);
   if (report.sweep.length > 0) {
     parts.push(
       `\nvalidation: ${report.effectName}, ${report.effectUnit}\n`,
       table([
-        ['', 'strength', 'places', 'effect', 'gain', 'KL, nats/token', 'cross entropy rise'],
+        ['', ...(layered ? ['layer'] : []), 'strength', 'places', 'effect', 'gain', 'KL, nats/token', 'cross entropy rise'],
         ...report.sweep.map((point, index) => [
           index === report.recommended ? '>' : report.frontier.includes(index) ? '.' : '',
+          ...(layered ? [point.layer === undefined ? '' : String(point.layer)] : []),
           String(point.strength),
           String(point.count),
           showEstimate(point.effect),

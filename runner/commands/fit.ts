@@ -1,4 +1,4 @@
-import { runFit } from '../../src/fit/run-fit.ts';
+import { runFit, type FitRun } from '../../src/fit/run-fit.ts';
 import { graphHash } from '../../src/graph/hash.ts';
 import { methodNamed, methods } from '../../src/methods/methods.ts';
 import { readSettings } from '../../src/methods/settings.ts';
@@ -12,6 +12,7 @@ import type { Output } from '../output.ts';
 import { tokenizerOf } from '../prompts.ts';
 import { readRecipe, recipeOptions } from '../recipe-options.ts';
 import { resultsOption } from '../results.ts';
+import { overSeeds, showSeeds } from '../seeds.ts';
 import { fitEvents, showReport } from '../study-output.ts';
 import { version } from '../version.ts';
 
@@ -23,6 +24,7 @@ async function run(options: Options, output: Output, signal: AbortSignal): Promi
   const out = options.needed('out');
   const exports = readFormats(options.all('export'));
   const choice = engineChoice(options);
+  const seeds = options.integer('seeds', 1, 1000) ?? 1;
   const recipe = await readRecipe(name, options);
   readSettings(method, recipe.settings);
   const set = await readExampleOption(options, output);
@@ -30,21 +32,31 @@ async function run(options: Options, output: Output, signal: AbortSignal): Promi
   const tokenizer = tokenizerOf(files);
   const engine = await openEngine(files, choice, null, output, signal);
   try {
-    const { graph, report } = await runFit({
-      engine,
-      tokenizer,
-      set,
-      recipe,
-      results: resultsOption(options),
-      version: version(),
-      made: new Date().toISOString(),
-      signal,
-      onEvent: fitEvents(output),
-    });
+    const runs: FitRun[] = [];
+    for (let seed = recipe.seed; seed < recipe.seed + seeds; seed += 1) {
+      if (seeds > 1) output.note(`seed ${seed}`);
+      runs.push(
+        await runFit({
+          engine,
+          tokenizer,
+          set,
+          recipe: { ...recipe, seed },
+          results: resultsOption(options),
+          version: version(),
+          made: new Date().toISOString(),
+          signal,
+          onEvent: fitEvents(output),
+        }),
+      );
+    }
+    const [{ graph, report }] = runs;
+    const reports = runs.map((one) => one.report);
     const made = { model: engine.model.identity, report: report.method, data: set.sha256, seed: recipe.seed };
-    const written = await writeFitFiles(out, graph, report, exports, made);
-    output.result({ ...engineDocument(engine, files), graph: graphHash(graph.document), written, report });
+    const written = await writeFitFiles(out, graph, seeds > 1 ? { ...report, seeds: reports } : report, exports, made);
+    const over = seeds > 1 ? { seeds: overSeeds(reports), reports } : {};
+    output.result({ ...engineDocument(engine, files), graph: graphHash(graph.document), written, report, ...over });
     output.text(showReport(report));
+    if (seeds > 1) output.text(showSeeds(reports));
     output.text(`\nwritten: ${written.join(', ')}\n`);
   } finally {
     await engine.dispose();
@@ -56,7 +68,7 @@ export const fitCommand: Command = {
   summary:
     'fits an intervention from examples, measures effect and damage, writes graph, vectors and a report; goes on where it was stopped',
   usage: `fit METHOD --model M --data FILE --out G.json [--set NAME=VALUE ...], METHOD one of ${methods.map((method) => method.name).join(', ')}`,
-  options: ['model', ...exampleOptions, 'out', 'export', ...recipeOptions, 'results', ...engineOptions],
+  options: ['model', ...exampleOptions, 'out', 'export', ...recipeOptions, 'seeds', 'results', ...engineOptions],
   words: 1,
   more: () =>
     methods

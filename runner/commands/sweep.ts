@@ -14,7 +14,7 @@ import { readRecipe, recipeOptions } from '../recipe-options.ts';
 import { withUnits } from '../results.ts';
 import { fitEvents, showReport } from '../study-output.ts';
 
-const unused = ['set', 'token', 'behaviour', 'no-sweep'] as const;
+const unused = ['set', 'token', 'behaviour', 'layers', 'no-sweep'] as const;
 const options = recipeOptions.filter((name) => !unused.some((other) => other === name));
 
 async function run(given: Options, output: Output, signal: AbortSignal): Promise<void> {
@@ -32,7 +32,7 @@ async function run(given: Options, output: Output, signal: AbortSignal): Promise
     const examples = prepareExamples(set, tokenizer, recipe, engine.model.limits.maxContext);
     const onEvent = fitEvents(output);
     const study = await withUnits(given, engine, set.sha256, (units) =>
-      studyFit({ engine, tokenizer, examples, fitted, recipe, units, signal, onEvent }, sweep),
+      studyFit({ engine, tokenizer, examples, fits: [{ layer: null, fitted }], recipe, units, signal, onEvent }, sweep),
     );
     const { effectName, effectUnit, frontier, recommended, reason, cliff, test, samples } = study;
     const report = {

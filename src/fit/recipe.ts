@@ -34,6 +34,11 @@ export interface SweepChoice {
   readonly strengths: readonly number[];
   /** Numbers of places, the best first; empty for the method's own number. */
   readonly counts: readonly number[];
+  /**
+   * Layers to fit at, each by itself, for methods with a setting `layer`; they are compared in the same sweep. Empty: the method's own
+   * choice. @default none
+   */
+  readonly layers?: readonly number[];
   /** Row of the effects table, or `auto` for the one that suits the examples. */
   readonly effect: string;
   /** Neutral texts that damage is measured on. */

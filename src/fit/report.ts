@@ -27,6 +27,8 @@ export type FitEvent =
 /** One condition of the sweep. Strength 0 is the unedited model. */
 export interface SweepPoint {
   readonly strength: number;
+  /** The layer of the fit where the recipe names several. */
+  readonly layer?: number;
   /** Places steered. */
   readonly count: number;
   readonly effect: Estimate;

@@ -7,7 +7,8 @@ import { modelKey } from '../evals/run.ts';
 import { unitKey } from '../evals/unit-store.ts';
 import type { ExampleSet } from '../examples/example.ts';
 import type { Reading } from '../examples/reading.ts';
-import type { FitData, Fitted } from '../methods/method.ts';
+import type { PointName } from '../graph/points.ts';
+import type { FitData, Fitted, Method } from '../methods/method.ts';
 import { methodNamed } from '../methods/methods.ts';
 import { readSettings } from '../methods/settings.ts';
 import type { Tokenizer } from '../model/tokenizer.ts';
@@ -17,7 +18,7 @@ import type { Recipe, SweepChoice } from './recipe.ts';
 import type { FitEvent, FitOutcome, FitReport } from './report.ts';
 import { selectAblationCandidate } from './select-ablation.ts';
 import { storedUnits } from './stored-units.ts';
-import { studyFit, type Study } from './study.ts';
+import { studyFit, type LayerFit, type Study } from './study.ts';
 
 export interface FitRequest {
   readonly engine: Engine;
@@ -52,16 +53,23 @@ export async function runFit(request: FitRequest): Promise<FitRun> {
   const examples = prepareExamples(request.set, tokenizer, recipe, engine.model.limits.maxContext);
   for (const text of examples.notes) onEvent({ type: 'note', text });
   const data = await captureExamples(request, examples);
-  const judged = await method.fit(data, settings, {
-    random: stream(recipe.seed, 'method'),
-    ...(signal ? { signal } : {}),
-    onProgress: (done, total) => onEvent({ type: 'progress', stage: 'fit', done, total, unit: 'places', reused: 0 }),
-  });
-  const fitted = recipe.behaviour.length > 0 ? await chooseDirection(request, examples, judged, onEvent) : judged;
-  onEvent({ type: 'fitted', report: fitted.report, rows: examples.counts });
-  for (const text of fitted.report.notes) onEvent({ type: 'note', text });
+  const layers = sweptLayers(recipe, method);
+  const fits: LayerFit[] = [];
+  for (const [index, layer] of layers.entries()) {
+    const judged = await method.fit(data, layer === null ? settings : { ...settings, layer }, {
+      random: stream(recipe.seed, 'method'),
+      ...(signal ? { signal } : {}),
+      onProgress: (done, total) =>
+        onEvent({ type: 'progress', stage: 'fit', done: index * total + done, total: layers.length * total, unit: 'steps', reused: 0 }),
+    });
+    fits.push({ layer, fitted: recipe.behaviour.length > 0 ? await chooseDirection(request, examples, judged, onEvent) : judged });
+  }
+  const [{ fitted: first }] = fits;
+  onEvent({ type: 'fitted', report: first.report, rows: examples.counts });
+  for (const text of first.report.notes) onEvent({ type: 'note', text });
 
-  const study = recipe.sweep ? await studied(request, recipe.sweep, examples, fitted, onEvent) : null;
+  const study = recipe.sweep ? await studied(request, recipe.sweep, examples, fits, onEvent) : null;
+  const fitted = study?.chosen.fit?.fitted ?? first;
   const point = study && study.recommended !== null && study.recommended > 0 ? study.sweep[study.recommended] : null;
   const graph = point ? doseGraph(fitted, point.strength, point.count) : doseGraph(fitted, 1, fitted.chosen);
   const report: FitReport = {
@@ -124,15 +132,40 @@ async function studied(
   { engine, tokenizer, recipe, results, signal, set }: FitRequest,
   choice: SweepChoice,
   examples: PreparedExamples,
-  fitted: Fitted,
+  fits: readonly LayerFit[],
   onEvent: (event: FitEvent) => void,
 ): Promise<Study> {
   const units = storedUnits(results, studyName(engine, set));
   try {
-    return await studyFit({ engine, tokenizer, examples, fitted, recipe, units, ...(signal ? { signal } : {}), onEvent }, choice);
+    return await studyFit({ engine, tokenizer, examples, fits, recipe, units, ...(signal ? { signal } : {}), onEvent }, choice);
   } finally {
     await units.flush();
   }
+}
+
+/**
+ * The layers that a recipe fits at; one null where the method chooses.
+ * @throws method/settings where layers are named for a method without the setting
+ */
+function sweptLayers({ sweep }: Recipe, { name, settings }: Method): readonly (number | null)[] {
+  const layers = sweep?.layers ?? [];
+  if (layers.length === 0) return [null];
+  if (!Object.hasOwn(settings, 'layer'))
+    throw new TillerError('method/settings', { method: name, setting: 'layer', problem: 'is unknown, so it cannot be swept over' });
+  return layers;
+}
+
+type Points = ReturnType<Method['captures']>;
+
+/** Points of several captures in one, layers together. */
+function pointsOf(several: readonly Points[]): Points {
+  const layers = new Map<PointName, Set<number> | null>();
+  for (const { point, layers: some } of several.flat()) {
+    const known = layers.get(point);
+    if (some === undefined || known === null) layers.set(point, null);
+    else layers.set(point, new Set([...(known ?? []), ...some]));
+  }
+  return [...layers].map(([point, some]) => (some === null ? { point } : { point, layers: [...some].sort((a, b) => a - b) }));
 }
 
 /** Labelled activations for a method, from the store where they lie there. */
@@ -141,7 +174,10 @@ export async function captureExamples(
   examples: PreparedExamples,
 ): Promise<FitData> {
   const method = methodNamed(recipe.method);
-  const points = method.captures(readSettings(method, recipe.settings), engine.model);
+  const settings = readSettings(method, recipe.settings);
+  const points = pointsOf(
+    sweptLayers(recipe, method).map((layer) => method.captures(layer === null ? settings : { ...settings, layer }, engine.model)),
+  );
   const total = examples.readings.length + (examples.spread?.length ?? 0);
   const capture = async (readings: readonly Reading[], before: number): Promise<CapturedReadings['tables']> => {
     const { tables, notes } = await captureReadings({

@@ -10,7 +10,7 @@ import { neutralSets, neutralTexts, type NeutralTexts } from '../evals/neutral-t
 import { primers } from '../evals/primer.ts';
 import type { EvalProgress } from '../evals/run.ts';
 import { sampleTexts, type SamplePlan } from '../evals/samples.ts';
-import { conditionOf, runSweep, type Sweep } from '../evals/sweep.ts';
+import { conditionOf, runSweep, type NamedFit, type Sweep } from '../evals/sweep.ts';
 import type { Condition, Estimate } from '../evals/condition.ts';
 import type { UnitStore } from '../evals/unit-store.ts';
 import type { Example } from '../examples/example.ts';
@@ -26,11 +26,18 @@ export interface StudyRequest {
   readonly engine: Engine;
   readonly tokenizer: Tokenizer;
   readonly examples: PreparedExamples;
-  readonly fitted: Fitted;
+  /** One, or one for each layer of the recipe's sweep. */
+  readonly fits: readonly LayerFit[];
   readonly recipe: Recipe;
   readonly units: UnitStore;
   readonly signal?: AbortSignal;
   readonly onEvent: (event: FitEvent) => void;
+}
+
+/** A fit with the layer that the recipe asked for, or null where the method chose. */
+export interface LayerFit {
+  readonly layer: number | null;
+  readonly fitted: Fitted;
 }
 
 /** What a sweep and the test of what it chose found. */
@@ -63,7 +70,7 @@ export function sweepCounts({ chosen, ranking }: Pick<Fitted, 'chosen' | 'rankin
  * @throws eval/*, what the engine throws, request/aborted
  */
 export async function studyFit(request: StudyRequest, choice: SweepChoice): Promise<Study> {
-  const { engine, tokenizer, examples, fitted, recipe, units, signal, onEvent } = request;
+  const { engine, tokenizer, examples, recipe, units, signal, onEvent } = request;
   const maxContext = engine.model.limits.maxContext;
   const drawing = resampling(recipe.seed);
   const neutral = neutralOf(choice, tokenizer, maxContext);
@@ -80,12 +87,13 @@ export async function studyFit(request: StudyRequest, choice: SweepChoice): Prom
       onEvent({ type: 'progress', stage, done: done / scale, total: total / scale, unit, reused: reused / scale });
   const run = { engine, store: units, ...(signal ? { signal } : {}) };
 
-  const fits = [{ name: recipe.method, fitted }];
+  const fits = request.fits.map(({ layer, fitted }) => ({ name: fitName(recipe, layer), layer, fitted }));
+  const layerOf = new Map(fits.map(({ name, layer }) => [name, layer]));
   const sweep: Sweep = await runSweep(
     {
       fits,
       strengths: choice.strengths,
-      counts: choice.counts.length > 0 ? choice.counts : sweepCounts(fitted),
+      counts: choice.counts.length > 0 ? choice.counts : [...new Set(fits.flatMap(({ fitted }) => sweepCounts(fitted)))],
       effect: effectOf('validation'),
       neutral,
       resampling: drawing,
@@ -93,15 +101,15 @@ export async function studyFit(request: StudyRequest, choice: SweepChoice): Prom
     {
       ...run,
       onProgress: progress('sweep', 'conditions', 100),
-      onPoint: (point) => onEvent({ type: 'point', point: plainPoint(point) }),
+      onPoint: (point) => onEvent({ type: 'point', point: plainPoint(point, layerOf) }),
     },
   );
   const reading: SweepReading = readSweep(sweep, choice.klBudget);
-  const chosen = choosePoint(sweep, reading.recommended > 0 ? reading.recommended : ownDose(sweep, fitted));
+  const chosen = choosePoint(sweep, reading.recommended > 0 ? reading.recommended : ownDose(sweep, fits[0]));
   const notes = [...sweep.notes];
   if (reading.recommended === 0 && chosen.condition)
     notes.push(`Nothing was recommended, so test rows show the method's own dose: ${chosen.condition.name}.`);
-  const compared = choice.controls ? controlsOf(fitted, recipe, notes) : [];
+  const compared = choice.controls ? controlsOf((chosen.fit ?? fits[0]).fitted, recipe, notes) : [];
   const testEffect = effectOf('test');
   const plan = samplePlan(examples, tokenizer, recipe, maxContext);
   const measures = { effect: testEffect, neutral, resampling: drawing, ...(plan ? { samples: plan } : {}) };
@@ -117,7 +125,7 @@ export async function studyFit(request: StudyRequest, choice: SweepChoice): Prom
   return {
     effectName: testEffect.title,
     effectUnit: testEffect.unit,
-    sweep: sweep.points.map(plainPoint),
+    sweep: sweep.points.map((point) => plainPoint(point, layerOf)),
     frontier: reading.frontier,
     recommended: reading.recommended,
     reason: reading.reason,
@@ -135,15 +143,19 @@ export async function studyFit(request: StudyRequest, choice: SweepChoice): Prom
  * Index of the method's own number of places at the strength nearest to its own dose; 0 where the sweep has none. It was settled before
  * anything was measured, so that test rows can show what the published setting does where nothing is worth recommending.
  */
-function ownDose({ points }: Sweep, { chosen }: Fitted): number {
+function ownDose({ points }: Sweep, { name, fitted }: NamedFit): number {
   const away = (index: number): number => Math.abs(points[index].strength - 1);
-  const candidates = points.map((_, index) => index).filter((index) => points[index].count === chosen);
+  const candidates = points.map((_, index) => index).filter((index) => points[index].fit === name && points[index].count === fitted.chosen);
   return candidates.reduce((best, index) => (best === 0 || away(index) < away(best) ? index : best), 0);
 }
 
-const plainPoint = ({ strength, count, effect, gain, damage, edits }: Sweep['points'][number]): SweepPoint => ({
-  ...{ strength, count, effect, gain, damage, edits },
-});
+const fitName = ({ method }: Recipe, layer: number | null): string => (layer === null ? method : `${method}, layer ${layer}`);
+
+function plainPoint(point: Sweep['points'][number], layers: ReadonlyMap<string, number | null>): SweepPoint {
+  const { strength, count, effect, gain, damage, edits } = point;
+  const layer = layers.get(point.fit) ?? null;
+  return { strength, ...(layer === null ? {} : { layer }), count, effect, gain, damage, edits };
+}
 
 export function neutralOf(
   { neutral }: Pick<SweepChoice, 'neutral'>,
