@@ -114,7 +114,10 @@ export async function patchPlaces(request: PatchRequest, run: PatchRun): Promise
 }
 
 /** Positions to exchange, ascending, from the first differing token on. @throws eval/prompt-lengths, eval/setting */
-function patchPositions({ clean, corrupted, wanted, unwanted, positions = 'all' }: PatchRequest, piece: (id: number) => string): number[] {
+export function patchPositions(
+  { clean, corrupted, wanted, unwanted, positions = 'all' }: PatchRequest,
+  piece: (id: number) => string,
+): number[] {
   if (clean.length !== corrupted.length) {
     const show = (ids: readonly number[]): string => ids.map((id) => JSON.stringify(piece(id))).join(' ');
     throw new TillerError('eval/prompt-lengths', {
