@@ -16,6 +16,7 @@ import { describeFitProgress, stageTitle, type FitProgress } from '../fit-progre
 import { chanceOf, readResult, type FitResult } from '../fit-result.ts';
 import { importedGraph } from '../import-graph.ts';
 import { Rate } from '../progress-text.ts';
+import { background } from './background.svelte.ts';
 import { readKept, writeKept } from './kept.ts';
 import { lab } from './lab.svelte.ts';
 import { asError, notices } from './notices.svelte.ts';
@@ -227,9 +228,10 @@ class Fit {
     this.progress = null;
     this.closePlace();
     const rate = new Rate();
+    this.#say('starting');
     try {
       const request = await this.#request(choice);
-      if (!request) return;
+      if (!request) throw new TillerError('request/invalid', { problem: 'the examples are not on the page any more' });
       const outcome = await session.client.fit(
         { ...request, recipe, version, made: new Date().toISOString() },
         (event) => this.#fitting === abort && this.#tell(event, rate),
@@ -257,6 +259,8 @@ class Fit {
         this.error = error;
         this.state = 'failed';
       }
+    } finally {
+      if (this.#fitting === abort) background.work = null;
     }
   }
 
@@ -264,6 +268,7 @@ class Fit {
     switch (event.type) {
       case 'progress':
         this.progress = describeFitProgress(event, rate.of(event, performance.now()));
+        this.#say(this.progress.text);
         this.#noteReuse(event);
         break;
       case 'fitted':
@@ -282,6 +287,11 @@ class Fit {
     if (reused < 1) return;
     const kept = this.reused.filter((line) => !line.startsWith(`${stageTitle(stage)}:`));
     this.reused = [...kept, `${stageTitle(stage)}: ${Math.floor(reused)} ${unit}`];
+  }
+
+  /** Tells the other pages that the engine is at work. */
+  #say(text: string): void {
+    background.work = { title: 'A fit is running', text, page: 'fit', stop: () => this.stop() };
   }
 
   stop(): void {
