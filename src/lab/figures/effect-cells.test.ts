@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { figureColours } from '../colours.ts';
-import { effectCells, effectColour, effectReach } from './effect-cells.ts';
+import { effectCells, effectColour, effectReach, inkOn } from './effect-cells.ts';
 
 const places = [
   { layer: 1, head: 0, difference: 3, share: 0.9 },
@@ -23,6 +23,14 @@ describe('cells of a map of effects', () => {
     expect(effectColour(light, -0.5, 0.5)).not.toBe(effectColour(light, 0.5, 0.5));
     expect(effectColour(light, 0.1, 0.5)).not.toBe(grey);
     expect(effectColour(light, NaN, 0.5)).toBe(light.untouched);
+  });
+
+  it('have numbers that are read on their colour', () => {
+    for (const colours of [figureColours.light, figureColours.dark]) {
+      expect(inkOn(colours, colours.untouched)).toBe(colours.ink);
+      expect(inkOn(colours, colours.towards)).toBe(colours.ground);
+      expect(inkOn(colours, colours.away)).toBe(colours.ground);
+    }
   });
 
   it('reach as far as the largest share, and never beyond 1', () => {

@@ -1,4 +1,4 @@
-import { interpolateRgb } from 'd3';
+import { interpolateRgb, rgb } from 'd3';
 import type { PatchEffect } from '../../evals/patch-study.ts';
 import type { FigureColours } from '../colours.ts';
 import { formatNumber } from '../format-number.ts';
@@ -45,4 +45,20 @@ export function effectColour(colours: FigureColours, share: number, reach: numbe
   const size = Math.min(1, Math.abs(share) / reach);
   if (!Number.isFinite(size)) return colours.untouched;
   return interpolateRgb(colours.untouched, share > 0 ? colours.towards : colours.away)(size);
+}
+
+/** Relative luminance of WCAG 2, 0 to 1. */
+function luminance(colour: string): number {
+  const { r, g, b } = rgb(colour);
+  const [x, y, z] = [r, g, b].map((value) => (value / 255 <= 0.04045 ? value / 255 / 12.92 : ((value / 255 + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * x + 0.7152 * y + 0.0722 * z;
+}
+
+/** Of the figure's ink and ground the one that is read better on a colour. */
+export function inkOn({ ink, ground }: FigureColours, colour: string): string {
+  const contrast = (text: string): number => {
+    const [low, high] = [luminance(text), luminance(colour)].sort((a, b) => a - b);
+    return (high + 0.05) / (low + 0.05);
+  };
+  return contrast(ink) >= contrast(ground) ? ink : ground;
 }
