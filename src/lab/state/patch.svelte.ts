@@ -170,7 +170,7 @@ class Patch {
       const speed = rate.of({ stage: 'patching', done, total, unit: 'layers' }, performance.now());
       const left = speed !== null && speed > 0 && done < total ? `, about ${formatSeconds((total - done) / speed)} left` : '';
       const before = reused > 0 ? `, ${reused} of them from an earlier run` : '';
-      this.progress = { text: `patching: ${done} of ${total} runs${before}${left}`, share: done / total };
+      this.progress = { text: `patching: ${done} of ${total} parts${before}${left}`, share: done / total };
     } else if (this.#told) {
       const { effects } = this.#told;
       const old = effects.find(({ point }) => point === event.point)?.places ?? [];
