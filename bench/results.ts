@@ -28,7 +28,7 @@ export interface BenchModel {
   readonly layers: number;
   readonly heads: number;
   readonly quantization: Quantization;
-  readonly precision: 'f16' | 'f32';
+  readonly precision: 'f16' | 'f32' | 'int8';
   readonly identity: string;
 }
 

@@ -28,6 +28,7 @@ const questions = scratch.write(
 );
 const neutral = scratch.write('neutral.txt', 'One day a girl went to the park.\nThey had a big red ball.\n');
 
+const instructed = ['--instruction', 'Be glad.'];
 const quick = ['--strengths', '0.5,1', '--counts', '2,4', '--neutral', neutral];
 interface Fitted {
   readonly graph: string;
@@ -41,7 +42,7 @@ const document = <T>(result: CliResult): T => {
 
 describe('tiller fit', () => {
   const out = scratch.path('g.json');
-  const argv = ['fit', 'iti', ...on, '--data', texts, '--out', out, '--seed', '3', ...quick];
+  const argv = ['fit', 'iti', ...on, '--data', texts, '--out', out, '--seed', '3', ...quick, ...instructed];
   let first: Fitted;
 
   it('goes from labelled lines to a graph, a sweep and one test', async () => {
@@ -62,10 +63,10 @@ describe('tiller fit', () => {
       expect(point.damage.kl.value).toBeGreaterThan(0);
       expect(point.edits).toBeGreaterThan(0);
     }
-    expect(report.test.map(({ name }) => name)).toEqual(
-      report.recommended === 0 ? ['unedited'] : ['unedited', 'chosen', 'random direction', 'shuffled places', 'flipped sign'],
-    );
+    const tested = report.recommended === 0 ? "method's own dose" : 'chosen';
+    expect(report.test.map(({ name }) => name)).toEqual(['unedited', tested, 'random direction', 'shuffled places', 'flipped sign']);
     expect(report.reason).not.toBe('');
+    expect(report.promptOnly?.gain.units).toBeGreaterThan(0);
   });
 
   it('writes a graph that is what the report says, and runs', async () => {

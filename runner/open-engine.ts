@@ -2,6 +2,7 @@ import type { Engine } from '../src/engine/engine.ts';
 import type { LoadOptions } from '../src/engine/options.ts';
 import type { WebGpuHost } from '../src/engine/webgpu/host.ts';
 import { TillerError } from '../src/errors/error.ts';
+import { driftNote, measureDrift } from '../src/model/drift.ts';
 import type { ModelFiles } from '../src/model/model.ts';
 import type { OpenedModel } from './open-model.ts';
 import type { Options } from './options.ts';
@@ -33,6 +34,8 @@ export function engineChoice(options: Options): EngineChoice {
  * The engine that was asked for. `auto` takes WebGPU where there is a GPU, else ONNX Runtime on the CPU, which is many times as fast as
  * a software driver; what it took and why is said on standard error.
  * @param context tokens that the longest sequence of the request needs, so that no more cache is allocated; null for the model's
+ * @param use `measure`: on the CPU nothing is rounded to int8 unless asked for, so that numbers are those of the weights; `write`: what is
+ * fastest is taken
  * @throws device/*, model/*, request/engine, request/aborted
  */
 export async function openEngine(
@@ -41,10 +44,13 @@ export async function openEngine(
   context: number | null,
   output: Output,
   signal: AbortSignal,
+  use: 'measure' | 'write' = 'measure',
 ): Promise<Engine> {
   const quantization = choice.quantization ?? files.quantization;
   if (choice.quantization === null && quantization !== 'none')
-    output.note(`weights are kept as ${quantization}; --quantize none keeps them as stored`);
+    output.note(`weights are kept as ${quantization}; --quantize none keeps them in 16 or 32 bits`);
+  if (quantization !== 'none' && files.stored[0] !== 'safetensors')
+    output.note(driftNote(await measureDrift(files.spec, files.source, quantization, { signal }), files.stored));
   const options: LoadOptions = {
     quantization,
     precision: choice.precision,
@@ -57,19 +63,19 @@ export async function openEngine(
     case 'webgpu':
       return webGpu(files, options, output);
     case 'onnx':
-      return onnx(files, options);
+      return onnx(files, options, use);
     case 'reference':
       return reference(files, options);
     default:
-      return automatic(files, options, output);
+      return automatic(files, options, output, use);
   }
 }
 
-async function automatic(files: OpenedModel, options: LoadOptions, output: Output): Promise<Engine> {
+async function automatic(files: OpenedModel, options: LoadOptions, output: Output, use: 'measure' | 'write'): Promise<Engine> {
   const missing = await noGpu();
   if (missing === null) return webGpu(files, options, output);
   try {
-    const engine = await onnx(files, options);
+    const engine = await onnx(files, options, use);
     output.note(`no GPU (${missing}): the model runs on the CPU with ONNX Runtime; --engine webgpu takes a software driver`);
     return engine;
   } catch (error) {
@@ -109,10 +115,13 @@ async function webGpu(files: OpenedModel, options: LoadOptions, output: Output):
   return engine;
 }
 
-async function onnx(files: OpenedModel, options: LoadOptions): Promise<Engine> {
+async function onnx(files: OpenedModel, options: LoadOptions, use: 'measure' | 'write'): Promise<Engine> {
   const { createOnnxEngine } = await import('../src/engine/onnx/index.ts');
   const { nodeOnnxRuntime } = await import('./onnx-host.ts');
-  return createOnnxEngine(files.spec, files.source, await nodeOnnxRuntime(), options);
+  return createOnnxEngine(files.spec, files.source, await nodeOnnxRuntime(), {
+    ...options,
+    ...(use === 'measure' && options.precision === 'auto' ? { precision: 'f32' as const } : {}),
+  });
 }
 
 async function reference(files: OpenedModel, options: LoadOptions): Promise<Engine> {

@@ -3,7 +3,6 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { TillerError } from '../src/errors/error.ts';
 import { knownModel, type KnownModel } from '../src/model/known.ts';
-import { driftNote, measureDrift } from '../src/model/drift.ts';
 import { openModel, type ModelFiles } from '../src/model/model.ts';
 import { formatOfName } from '../src/model/weight-format.ts';
 import type { Quantization } from '../src/model/weights.ts';
@@ -82,7 +81,5 @@ export async function openModelOption(model: string, output: Output, signal: Abo
   for (const note of files.notes) output.note(note);
   const known = isFolder(model) || weights !== undefined ? null : knownModel(model);
   const quantization = known?.quantization ?? files.suggested;
-  if (quantization !== 'none' && files.stored[0] !== 'safetensors')
-    output.note(driftNote(await measureDrift(files.spec, files.source, quantization, { signal }), files.stored));
   return { ...files, quantization };
 }

@@ -19,7 +19,10 @@ const rows = {
     doc: 'what runs the model; auto: WebGPU where there is a GPU, else ONNX Runtime on the CPU',
   },
   quantize: { value: 'none|q8|q4', doc: 'how weights are kept on the device; none: as stored (none; known models have their own default)' },
-  precision: { value: 'auto|f32|f16', doc: 'arithmetic; auto: f16 where the device has it and the weights are 16 bits or fewer' },
+  precision: {
+    value: 'auto|f32|f16',
+    doc: 'arithmetic; auto: f16 where a GPU has it and the weights are 16 bits or fewer; on the CPU, quantised weights are met with int8 activations where text is generated, and with f32 where something is measured',
+  },
   prompt: { value: 'TEXT', doc: 'text to go on from' },
   chat: { value: 'FILE', doc: 'JSON list of messages, [{"role": "user", "content": "..."}], put into the model\'s chat template' },
   tokens: { value: 'FILE', doc: 'JSON, [[1, 2, 3], ...] or [{"ids": [1, 2, 3], "promptLength": 2}, ...]: token ids, used as they are' },
@@ -78,6 +81,7 @@ const rows = {
   },
   'kl-budget': { value: 'N', doc: 'KL to the unedited model, in nats a token, that the recommended point may cost (0.1)' },
   'no-controls': { value: null, doc: 'leave out the controls: random direction, shuffled places, flipped sign' },
+  instruction: { value: 'TEXT', doc: 'one more control: the unedited model with this instruction in front of every test text' },
   primer: { value: 'none|qa|FILE', doc: 'text in front of every question; qa: six questions and answers of our own (qa)' },
   'max-length': { value: 'N', doc: 'tokens of each neutral text that are used at most (128)' },
   export: {

@@ -25,13 +25,14 @@ export const recipeOptions = [
   'neutral',
   'kl-budget',
   'no-controls',
+  'instruction',
 ] as const satisfies readonly OptionName[];
 
 /** @throws usage, file/unreadable for a file of neutral texts */
 export async function readRecipe(method: string, options: Options): Promise<Recipe> {
   const sweepless = options.flag('no-sweep');
   if (sweepless) {
-    for (const name of ['strengths', 'counts', 'layers', 'effect', 'neutral', 'kl-budget'] as const) {
+    for (const name of ['strengths', 'counts', 'layers', 'effect', 'neutral', 'kl-budget', 'instruction'] as const) {
       if (options.text(name) !== null) throw usage(`--${name} means nothing with --no-sweep`);
     }
   }
@@ -105,6 +106,7 @@ export function numberList(options: Options, name: 'strengths' | 'counts' | 'lay
 
 async function readSweep(options: Options): Promise<SweepChoice> {
   const { sweep } = defaultRecipe;
+  const instruction = options.text('instruction');
   const layers = numberList(options, 'layers', 0);
   if (!sweep) throw new TillerError('internal', { problem: 'the default recipe has no sweep' });
   return {
@@ -115,6 +117,7 @@ async function readSweep(options: Options): Promise<SweepChoice> {
     neutral: await readNeutral(options.text('neutral')),
     klBudget: options.number('kl-budget', 0) ?? sweep.klBudget,
     controls: !options.flag('no-controls'),
+    ...(instruction === null ? {} : { instruction }),
   };
 }
 

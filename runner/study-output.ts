@@ -91,5 +91,9 @@ export function showReport(report: FitReport): string {
       ]),
     );
   }
+  if (report.promptOnly) {
+    const { effect, gain } = report.promptOnly;
+    parts.push(`prompt only (unedited, with the instruction in front): effect ${showEstimate(effect)}, gain ${showEstimate(gain)}\n`);
+  }
   return parts.join('');
 }

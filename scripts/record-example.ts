@@ -32,6 +32,7 @@ const strength = 1;
 const environment: HostEnvironment = {
   now: () => performance.now(),
   storage: null,
+  results: null,
   device: () => Promise.reject(new Error('not asked for here')),
   open: async (_request, _progress, signal) => ({
     label: 'stories15M',

@@ -47,7 +47,7 @@ async function run(options: Options, output: Output, signal: AbortSignal): Promi
   const requests = prompts(files);
   const maxTokens = ({ ids }: Prompt): number => asked ?? Math.max(1, Math.min(defaultTokens, files.spec.maxPositions - ids.length));
   const context = Math.max(...requests.map((prompt) => prompt.ids.length + maxTokens(prompt)));
-  const engine = await openEngine(files, choice, context, output, signal);
+  const engine = await openEngine(files, choice, context, output, signal, 'write');
   try {
     const results: unknown[] = [];
     const unmatched = new Set<string>();

@@ -34,7 +34,7 @@ async function run(given: Options, output: Output, signal: AbortSignal): Promise
     const study = await withUnits(given, engine, set.sha256, (units) =>
       studyFit({ engine, tokenizer, examples, fits: [{ layer: null, fitted }], recipe, units, signal, onEvent }, sweep),
     );
-    const { effectName, effectUnit, frontier, recommended, reason, cliff, test, samples } = study;
+    const { effectName, effectUnit, frontier, recommended, reason, cliff, test, promptOnly, samples } = study;
     const report = {
       ...{ recipe, method: fitted.report, rows: examples.counts, readings: examples.readings.length, effectName, effectUnit },
       ...{
@@ -44,6 +44,7 @@ async function run(given: Options, output: Output, signal: AbortSignal): Promise
         reason,
         cliff,
         test,
+        promptOnly,
         samples,
         notes: [...examples.notes, ...study.notes],
         receipt: {},

@@ -32,8 +32,11 @@ export interface ModelInfo extends ModelShape {
   readonly maxPositions: number;
   readonly points: readonly { readonly point: PointName; readonly width: number }[];
   readonly quantization: Quantization;
-  /** The arithmetic that runs: f16 products with f32 accumulators, or f32. */
-  readonly precision: 'f16' | 'f32';
+  /**
+   * The arithmetic that runs: f16 products with f32 accumulators, f32, or int8: products of quantised weights with activations that are
+   * rounded to int8 in blocks, sums in f32.
+   */
+  readonly precision: 'f16' | 'f32' | 'int8';
   readonly subgroups: boolean;
   readonly adapter: AdapterInfo;
   readonly limits: { readonly maxContext: number; readonly maxLanes: number };

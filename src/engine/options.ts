@@ -7,7 +7,8 @@ export interface LoadOptions {
   readonly quantization?: Quantization;
   /**
    * `f32` computes in f32 whatever the device can do; `f16` asks for f16 products and throws device/limits where there are none;
-   * `auto` takes f16 where a GPU has shader-f16 and the weights are kept in 16 bits or fewer; software adapters emulate it, slowly.
+   * `auto` takes f16 where a GPU has shader-f16 and the weights are kept in 16 bits or fewer (software adapters emulate it, slowly), and on
+   * the CPU rounds activations to int8 where weights are quantised.
    * @default 'auto'
    */
   readonly precision?: 'auto' | 'f32' | 'f16';

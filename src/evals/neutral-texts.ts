@@ -53,7 +53,9 @@ export function neutralTexts(texts: readonly string[], encode: (text: string) =>
   const notes = [`Damage is measured on ${sequences.length} neutral documents, ${tokens} tokens in all.`];
   if (cut > 0) notes.push(`${cut} of them are cut to ${limit} tokens.`);
   if (short > 0) notes.push(`${short} documents of fewer than two tokens are left out.`);
-  notes.push('On neutral documents everything after the first token counts as generated: edits at `generated` and `answer` act there.');
+  notes.push(
+    'On neutral documents everything after the first token counts as generated: edits at `generated` and `answer` act there, edits at `last` on the first token alone.',
+  );
   return { sequences, tokens, cut, limit, sha256: unitKey(sequences.map(({ ids }) => [...ids])), notes };
 }
 

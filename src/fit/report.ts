@@ -73,6 +73,8 @@ export interface FitReport {
   /** Smallest strength (at the recommended number of places) at which the text falls apart; null where none was reached. */
   readonly cliff: number | null;
   readonly test: readonly TestRow[];
+  /** The unedited model with the recipe's instruction in front of every test text; null where there is none. What that costs is not defined. */
+  readonly promptOnly: { readonly effect: Estimate; readonly gain: Estimate } | null;
   /** Where the test continuations were sampled: as is and at the chosen point, for people to read. Empty where nothing was sampled. */
   readonly samples: readonly { readonly prompt: string; readonly unedited: string; readonly chosen: string | null }[];
   readonly notes: readonly string[];

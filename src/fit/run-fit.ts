@@ -85,6 +85,7 @@ export async function runFit(request: FitRequest): Promise<FitRun> {
     reason: study?.reason ?? '',
     cliff: study?.cliff ?? null,
     test: study?.test ?? [],
+    promptOnly: study?.promptOnly ?? null,
     samples: study?.samples ?? [],
     notes: [...examples.notes, ...fitted.report.notes, ...(study?.notes ?? [])],
     receipt: {

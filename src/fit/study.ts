@@ -43,7 +43,7 @@ export interface LayerFit {
 /** What a sweep and the test of what it chose found. */
 export type Study = Pick<
   FitReport,
-  'effectName' | 'effectUnit' | 'sweep' | 'frontier' | 'recommended' | 'reason' | 'cliff' | 'test' | 'samples'
+  'effectName' | 'effectUnit' | 'sweep' | 'frontier' | 'recommended' | 'reason' | 'cliff' | 'test' | 'promptOnly' | 'samples'
 > & {
   readonly chosen: Chosen;
   readonly neutralHash: string;
@@ -74,12 +74,13 @@ export async function studyFit(request: StudyRequest, choice: SweepChoice): Prom
   const maxContext = engine.model.limits.maxContext;
   const drawing = resampling(recipe.seed);
   const neutral = neutralOf(choice, tokenizer, maxContext);
-  const effectOf = (part: 'validation' | 'test'): Effect =>
+  const effectOf = (part: 'validation' | 'test', preamble?: string): Effect =>
     exampleEffect(examples.set.kind, rowsOfPart(examples, part), tokenizer, {
       effect: choice.effect,
       part,
       template: recipe.template,
       maxContext,
+      ...(preamble === undefined ? {} : { preamble }),
     });
   const progress =
     (stage: FitStage, unit: string, scale = 1) =>
@@ -113,13 +114,14 @@ export async function studyFit(request: StudyRequest, choice: SweepChoice): Prom
   const testEffect = effectOf('test');
   const plan = samplePlan(examples, tokenizer, recipe, maxContext);
   const measures = { effect: testEffect, neutral, resampling: drawing, ...(plan ? { samples: plan } : {}) };
-  const tested = await measureTest(chosen, measures, compared, { ...run, onProgress: progress('test', 'texts') });
+  const prompted = choice.instruction ? effectOf('test', choice.instruction) : null;
+  const tested = await measureTest(chosen, measures, compared, { ...run, onProgress: progress('test', 'steps', 100) }, prompted);
   notes.push(...tested.notes.filter((note) => !notes.includes(note)));
 
   const conditions = testConditions(chosen, compared);
   const choices = await testChoices(request, conditions, drawing, progress('test', 'answers'), notes);
   const test = tested.rows.map(({ name, effect, gain, damage, repetition }, index): TestRow => ({
-    ...{ name, effect, gain, damage, repetition },
+    ...{ name: name === 'chosen' && reading.recommended === 0 ? "method's own dose" : name, effect, gain, damage, repetition },
     ...(choices ? choiceRow(choices[index]) : {}),
   }));
   return {
@@ -131,6 +133,7 @@ export async function studyFit(request: StudyRequest, choice: SweepChoice): Prom
     reason: reading.reason,
     cliff: reading.cliff,
     test,
+    promptOnly: tested.promptOnly,
     samples: plan ? await readableSamples(plan, chosen, request) : [],
     chosen,
     neutralHash: neutral.sha256,

@@ -76,7 +76,8 @@ export async function createOnnxEngine(spec: ModelSpec, source: WeightSource, ru
     signal: options.signal,
   });
   try {
-    const info = describe(model, source.identity, maxContext, quantization, [
+    const rounded = quantization !== 'none' && !expand && level === 4;
+    const info = describe(model, source.identity, maxContext, quantization, rounded ? 'int8' : 'f32', [
       products(quantization, level, expand),
       threads.line,
       `${runtime.name}; prefill ${MAX_ROWS} rows a call`,
@@ -105,6 +106,7 @@ function describe(
   identity: string,
   maxContext: number,
   quantization: ModelInfo['quantization'],
+  precision: ModelInfo['precision'],
   kernels: readonly string[],
 ): ModelInfo {
   const { spec, runtime } = model;
@@ -123,7 +125,7 @@ function describe(
     maxPositions: spec.maxPositions,
     points: pointNames.map((point) => ({ point, width: pointWidth(point, spec, vocab) })),
     quantization,
-    precision: 'f32',
+    precision,
     subgroups: false,
     adapter: { name: runtime.name, kind: 'cpu', features: [] },
     limits: { maxContext, maxLanes: MAX_LANES },
