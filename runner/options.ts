@@ -12,7 +12,7 @@ export interface OptionRow {
 const rows = {
   model: {
     value: 'M',
-    doc: 'a folder in Hugging Face layout, a known name (`tiller models` lists them), or owner/name on the hub, downloaded once',
+    doc: 'a folder in Hugging Face layout (safetensors or ONNX), a GGUF or ONNX file, a known name (`tiller models` lists them), or owner/name on the hub, downloaded once',
   },
   engine: {
     value: 'auto|webgpu|onnx|reference',
