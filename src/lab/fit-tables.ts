@@ -2,8 +2,7 @@ import type { PlaceView, SweepPoint, TestRow } from '../fit/report.ts';
 import type { Estimate } from '../evals/condition.ts';
 import type { PlaceScore } from '../methods/method.ts';
 import type { Cell, DataTable } from './data-table.ts';
-import { formatStrength } from './experiment.ts';
-import { decimalsFor, formatNumber } from './format-number.ts';
+import { decimalsFor, formatDose, formatNumber } from './format-number.ts';
 import { placeName } from './place-text.ts';
 
 /** What the figures of a fit show, as tables. Captions are their text alternatives. */
@@ -74,7 +73,7 @@ export function sweepTable(points: readonly SweepPoint[], caption: string, effec
     name: 'sweep',
     caption,
     columns: [
-      { key: 'strength', label: 'Strength', write: formatStrength },
+      { key: 'strength', label: 'Strength', write: formatDose },
       { key: 'count', label: 'Places' },
       ...measured(effectUnit),
       { key: 'recommended', label: 'Recommended' },

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { decimalsFor, formatEstimate, formatNumber, formatPercent, formatSigned } from './format-number.ts';
+import { decimalsFor, formatDose, formatEstimate, formatNumber, formatPercent, formatSigned } from './format-number.ts';
 
 describe('numbers as they are written', () => {
   it('drops zeros at the end and the sign of nothing', () => {
@@ -18,6 +18,7 @@ describe('numbers as they are written', () => {
   });
 
   it('writes shares and intervals', () => {
+    expect(formatDose(0.125)).toBe('0.125');
     expect(formatPercent(0.8333)).toBe('83 %');
     expect(formatEstimate({ value: 0.42, interval: [0.31, 0.534] })).toBe('0.42 (0.31 to 0.53)');
     expect(formatEstimate({ value: 0.0042, interval: [0.0039, 0.0045] }, true)).toBe('+0.0042 (+0.0039 to +0.0045)');

@@ -16,6 +16,9 @@ export const formatSigned = (value: number, decimals = 2): string => {
   return value > 0 && text !== '0' ? `+${text}` : text;
 };
 
+/** A multiple of a method's dose: doses of an eighth are common, and two decimals would make another number of them. */
+export const formatDose = (value: number): string => formatNumber(value, 4);
+
 export const formatPercent = (share: number, decimals = 0): string => `${formatNumber(100 * share, decimals)} %`;
 
 /** Decimals at which a value of this size still says something: three significant digits, four decimals at most. */
