@@ -29,7 +29,7 @@ const questions = scratch.write(
 const neutral = scratch.write('neutral.txt', 'One day a girl went to the park.\nThey had a big red ball.\n');
 
 const instructed = ['--instruction', 'Be glad.'];
-const quick = ['--strengths', '0.5,1', '--counts', '2,4', '--neutral', neutral];
+const quick = ['--samples', '2', '--strengths', '0.5,1', '--counts', '2,4', '--neutral', neutral];
 interface Fitted {
   readonly graph: string;
   readonly written: readonly string[];

@@ -28,7 +28,7 @@ describe('--model', () => {
     const { spec, quantization } = await openModelOption(join(folder, path), output, new AbortController().signal);
     expect(spec).toEqual(golden.spec);
     expect(quantization).toBe('q4');
-    expect(notes.join()).toContain('as q4');
+    expect(notes.join()).toContain('head of the ONNX file');
   });
 
   it('refuses other files', async () => {

@@ -82,6 +82,7 @@ const rows = {
   'kl-budget': { value: 'N', doc: 'KL to the unedited model, in nats a token, that the recommended point may cost (0.1)' },
   'no-controls': { value: null, doc: 'leave out the controls: random direction, shuffled places, flipped sign' },
   instruction: { value: 'TEXT', doc: 'one more control: the unedited model with this instruction in front of every test text' },
+  samples: { value: 'N', doc: 'test prompts that are continued, to see how repetitive the text becomes (8)' },
   primer: { value: 'none|qa|FILE', doc: 'text in front of every question; qa: six questions and answers of our own (qa)' },
   'max-length': { value: 'N', doc: 'tokens of each neutral text that are used at most (128)' },
   export: {

@@ -26,13 +26,14 @@ export const recipeOptions = [
   'kl-budget',
   'no-controls',
   'instruction',
+  'samples',
 ] as const satisfies readonly OptionName[];
 
 /** @throws usage, file/unreadable for a file of neutral texts */
 export async function readRecipe(method: string, options: Options): Promise<Recipe> {
   const sweepless = options.flag('no-sweep');
   if (sweepless) {
-    for (const name of ['strengths', 'counts', 'layers', 'effect', 'neutral', 'kl-budget', 'instruction'] as const) {
+    for (const name of ['strengths', 'counts', 'layers', 'effect', 'neutral', 'kl-budget', 'instruction', 'samples'] as const) {
       if (options.text(name) !== null) throw usage(`--${name} means nothing with --no-sweep`);
     }
   }
@@ -107,6 +108,7 @@ export function numberList(options: Options, name: 'strengths' | 'counts' | 'lay
 async function readSweep(options: Options): Promise<SweepChoice> {
   const { sweep } = defaultRecipe;
   const instruction = options.text('instruction');
+  const samples = options.integer('samples', 0, 1000);
   const layers = numberList(options, 'layers', 0);
   if (!sweep) throw new TillerError('internal', { problem: 'the default recipe has no sweep' });
   return {
@@ -118,6 +120,7 @@ async function readSweep(options: Options): Promise<SweepChoice> {
     klBudget: options.number('kl-budget', 0) ?? sweep.klBudget,
     controls: !options.flag('no-controls'),
     ...(instruction === null ? {} : { instruction }),
+    ...(samples === undefined ? {} : { samples }),
   };
 }
 

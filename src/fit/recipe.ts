@@ -47,6 +47,8 @@ export interface SweepChoice {
   readonly klBudget: number;
   /** Whether to measure controls beside the chosen point: random direction, shuffled places, flipped sign. */
   readonly controls: boolean;
+  /** Test prompts that are continued, to see how repetitive the text becomes; 0 for none. @default 8 */
+  readonly samples?: number;
   /** An instruction in front of every test text of the unedited model: the control that only prompts. @default none */
   readonly instruction?: string;
 }

@@ -54,7 +54,7 @@ export type Study = Pick<
 /** Tokens of a neutral document, new tokens of a sample, prompts sampled. */
 const documentTokens = 128;
 const sampleTokens = 40;
-const samplePrompts = 8;
+const defaultSamples = 8;
 
 /** Numbers of places to try where the recipe names none: a quarter of the method's own number, half, all, and twice. */
 export function sweepCounts({ chosen, ranking }: Pick<Fitted, 'chosen' | 'ranking'>): number[] {
@@ -112,7 +112,7 @@ export async function studyFit(request: StudyRequest, choice: SweepChoice): Prom
     notes.push(`Nothing was recommended, so test rows show the method's own dose: ${chosen.condition.name}.`);
   const compared = choice.controls ? controlsOf((chosen.fit ?? fits[0]).fitted, recipe, notes) : [];
   const testEffect = effectOf('test');
-  const plan = samplePlan(examples, tokenizer, recipe, maxContext);
+  const plan = samplePlan(examples, tokenizer, recipe, maxContext, choice.samples ?? defaultSamples);
   const measures = { effect: testEffect, neutral, resampling: drawing, ...(plan ? { samples: plan } : {}) };
   const prompted = choice.instruction ? effectOf('test', choice.instruction) : null;
   const tested = await measureTest(chosen, measures, compared, { ...run, onProgress: progress('test', 'steps', 100) }, prompted);
@@ -214,10 +214,10 @@ function choiceRow({ sum }: ChoiceEstimates): Pick<TestRow, 'multipleChoice' | '
 }
 
 /** Prompts of test rows that are continued: beginnings of labelled texts, prompts of pairs, questions. */
-function samplePlan(examples: PreparedExamples, tokenizer: Tokenizer, recipe: Recipe, maxContext: number): SamplePlan | null {
+function samplePlan(examples: PreparedExamples, tokenizer: Tokenizer, recipe: Recipe, maxContext: number, most: number): SamplePlan | null {
   const prompts: { ids: number[] }[] = [];
   for (const row of rowsOfPart(examples, 'test')) {
-    if (prompts.length === samplePrompts) break;
+    if (prompts.length === most) break;
     const ids = promptOf(row, tokenizer, recipe);
     if (ids.length > 0 && ids.length + sampleTokens <= maxContext) prompts.push({ ids });
   }

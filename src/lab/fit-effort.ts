@@ -12,6 +12,7 @@ const published = 48;
 const quickStrengths = [0.125, 0.25, 0.5, 1];
 const quickTexts = 6;
 const quickCharacters = 240;
+const quickSamples = 2;
 
 /** Whether a sweep is a quick one. */
 export const isQuick = (effort: Effort, adapter: Pick<ModelInfo['adapter'], 'kind'>): boolean =>
@@ -30,7 +31,16 @@ export function recipeFor(recipe: Recipe, effort: Effort, model: Model): Recipe 
   const strengths =
     sweep.strengths.length > 0 ? sweep.strengths : quick ? quickStrengths : (defaultRecipe.sweep?.strengths ?? quickStrengths);
   const counts = sweep.counts.length > 0 || !quick ? sweep.counts : quickCounts(recipe, model);
-  return { ...recipe, sweep: { ...sweep, strengths, counts, neutral: quick ? fewTexts(sweep.neutral) : sweep.neutral } };
+  return {
+    ...recipe,
+    sweep: {
+      ...sweep,
+      strengths,
+      counts,
+      neutral: quick ? fewTexts(sweep.neutral) : sweep.neutral,
+      ...(quick ? { samples: sweep.samples ?? quickSamples } : {}),
+    },
+  };
 }
 
 /** The method's own number of heads and twice that; for places that are no heads the fit chooses (empty). */

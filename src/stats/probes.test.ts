@@ -36,7 +36,10 @@ function made({ rows, heads, headDim, seeds, seed, apart, scale, offset }: Shape
   return { features, heads, headDim, labels, train, validation };
 }
 
-/** Largest difference from the Newton solver, by the largest coefficient of each fit. */
+/**
+ * Largest difference from the Newton solver, by the largest coefficient of each fit. Weights that move no margin by a thousandth are what
+ * cancellation left; they are compared by the thousandth that they could move.
+ */
 function worstDifference(problem: ProbeProblem, probes: Probes): number {
   const { features, heads, headDim, labels, train, C } = problem;
   let worst = 0;
@@ -44,7 +47,11 @@ function worstDifference(problem: ProbeProblem, probes: Probes): number {
     const rows = Array.from(mask, (_, row) => row).filter((row) => mask[row]);
     for (let head = 0; head < heads; head++) {
       const expected = logisticRegression({ features, width: headDim, stride: heads * headDim, start: head * headDim, labels, rows, C });
-      const size = expected.weights.reduce((most, weight) => Math.max(most, Math.abs(weight)), 1e-9);
+      const reach = features.reduce(
+        (most, value, i) => (Math.floor((i % (heads * headDim)) / headDim) === head ? Math.max(most, Math.abs(value)) : most),
+        1e-9,
+      );
+      const size = expected.weights.reduce((most, weight) => Math.max(most, Math.abs(weight)), 1e-3 / reach);
       const at = seed * heads + head;
       expected.weights.forEach((weight, k) => {
         worst = Math.max(worst, Math.abs(weight - probes.weights[at * headDim + k]) / size);
@@ -99,7 +106,11 @@ describe('probes of many heads', () => {
         expect(probes.converged.every((one) => one === 1)).toBe(true);
         expect(worstDifference(problem, probes)).toBeLessThan(3e-6);
       }),
-      { numRuns: 60 },
+      {
+        numRuns: 60,
+        // Weights of almost nothing, which hang on the last digits of the intercept.
+        examples: [[{ rows: 19, heads: 2, headDim: 1, seeds: 2, seed: 544702134, apart: 0.3, scale: 0.001, offset: 0 }, 0.1]],
+      },
     );
   });
 

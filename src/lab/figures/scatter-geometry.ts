@@ -17,7 +17,13 @@ export interface ScatterGeometry {
 export function scatterGeometry(points: readonly ScatterPoint[], width: number, height: number): ScatterGeometry {
   const box = plotBox(width, height);
   const spans = [extentOf(points.map((point) => point.x)), extentOf(points.map((point) => point.y))];
-  const perPixel = Math.max((spans[0][1] - spans[0][0]) / (box.right - box.left), (spans[1][1] - spans[1][0]) / (box.bottom - box.top));
+  // So near to each other that they are one point to the screen and no scale to a computer.
+  const least = 1e-12;
+  const perPixel = Math.max(
+    least,
+    (spans[0][1] - spans[0][0]) / (box.right - box.left),
+    (spans[1][1] - spans[1][0]) / (box.bottom - box.top),
+  );
   const around = ([least, most]: readonly [number, number], pixels: number): [number, number] => {
     const half = (perPixel * pixels) / 2;
     const middle = (least + most) / 2;
