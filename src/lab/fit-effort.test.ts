@@ -24,7 +24,7 @@ describe('how much a sweep tries', () => {
   });
 
   it('leaves alone what a person named', () => {
-    const named = { ...recipe, sweep: { ...sweep, strengths: [3], counts: [1], neutral: { texts: ['One text.'] } } };
+    const named = { ...recipe, sweep: { ...sweep, strengths: [3], counts: [1], neutral: { texts: ['One text.'] }, samples: 5 } };
     expect(recipeFor(named, 'quick', gpu)).toEqual(named);
     expect(recipeFor({ ...recipe, sweep: null }, 'quick', model).sweep).toBeNull();
   });
