@@ -10,7 +10,7 @@ export type Effort = (typeof efforts)[number];
 /** Of every 1,024 heads, the number that ITI moves by default (Li et al., 2023). */
 const published = 48;
 const quickStrengths = [0.125, 0.25, 0.5, 1];
-const quickTexts = 6;
+const quickTexts = 4;
 const quickCharacters = 240;
 const quickSamples = 2;
 
