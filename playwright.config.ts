@@ -1,7 +1,8 @@
 import { defineConfig } from '@playwright/test';
 import { browserExecutable } from './test/browser.ts';
 
-const port = 4180;
+/** Another port lets two checkouts run their tests side by side. */
+const port = Number(process.env.TILLER_E2E_PORT ?? 4180);
 
 /** Serves dist/, which `npm run build` makes. One worker: the software GPU takes every core there is. */
 export default defineConfig({

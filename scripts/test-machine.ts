@@ -2,13 +2,15 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { browserExecutable } from '../test/browser.ts';
+import { postgresFolder } from '../test/postgres.ts';
 import { vulkanManifest } from '../test/vulkan.ts';
 import { runCommand, runTool, type CommandResult } from './command.ts';
 
-/** Makes sure that a browser and software Vulkan drivers are there for the tests. Returns what is missing, a sentence each. */
+/** Makes sure that a browser, software Vulkan drivers and PostgreSQL are there for the tests. Returns what is missing, a sentence each. */
 export async function prepareMachine(say: (text: string) => void): Promise<string[]> {
-  if (process.platform !== 'linux') return browserExecutable() ? [] : await installBrowser(say);
-  return [...(browserExecutable() ? [] : await installBrowser(say)), ...(await prepareVulkan(say))];
+  const browser = browserExecutable() ? [] : await installBrowser(say);
+  const postgres = postgresFolder() ? [] : await installPostgres(say);
+  return [...browser, ...postgres, ...(process.platform === 'linux' ? await prepareVulkan(say) : [])];
 }
 
 const canUseApt = (): boolean => process.getuid?.() === 0 && existsSync('/usr/bin/apt-get');
@@ -40,6 +42,17 @@ async function installBrowser(say: (text: string) => void): Promise<string[]> {
     say(problem ?? 'the package has no browser in it');
   }
   return ['There is no browser for the tests: run `npx playwright install --with-deps chromium`, or install Chromium from your system.'];
+}
+
+/** The tests start a server of their own; the one that the package would start is not wanted. */
+async function installPostgres(say: (text: string) => void): Promise<string[]> {
+  if (canUseApt()) {
+    say("no PostgreSQL for the tests: installing the system's");
+    const problem = await aptInstall(['postgresql'], ['-o', 'Dpkg::Options::=--force-confold']);
+    if (postgresFolder()) return [];
+    if (problem) say(problem);
+  }
+  return ['There is no PostgreSQL for the tests of the queue: install it from your system, or put its `initdb` and `postgres` on the PATH.'];
 }
 
 /** Mesa's software driver has what the engine needs from this version on. */
