@@ -52,7 +52,9 @@ async function installPostgres(say: (text: string) => void): Promise<string[]> {
     if (postgresFolder()) return [];
     if (problem) say(problem);
   }
-  return ['There is no PostgreSQL for the tests of the queue: install it from your system, or put its `initdb` and `postgres` on the PATH.'];
+  return [
+    'There is no PostgreSQL for the tests of the queue: install it from your system, or put its `initdb` and `postgres` on the PATH.',
+  ];
 }
 
 /** Mesa's software driver has what the engine needs from this version on. */
