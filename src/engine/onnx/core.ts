@@ -2,6 +2,7 @@ import { TillerError } from '../../errors/error.ts';
 import type { Plan } from '../../graph/plan.ts';
 import type { PointName } from '../../graph/points.ts';
 import type { ModelInfo } from '../engine.ts';
+import { Pause } from '../pause.ts';
 import { KvCache } from './cache.ts';
 import { forward, type ForwardCall, type PointTap } from './forward.ts';
 import type { EditedRow, Interventions } from './interventions.ts';
@@ -18,6 +19,7 @@ const MAX_SLOTS = 64;
 export class Core {
   readonly cache: KvCache;
   readonly scratch = new Scratch();
+  private readonly pause: Pause;
   private queue: Promise<void> = Promise.resolve();
   private closed = false;
 
@@ -27,6 +29,7 @@ export class Core {
     readonly now: () => number,
   ) {
     this.cache = new KvCache(model.spec);
+    this.pause = new Pause(now, undefined);
   }
 
   /** Waits until no other request runs; the returned function lets the next one in. Throws request/engine once closed. */
@@ -41,7 +44,7 @@ export class Core {
   }
 
   forward(call: ForwardCall): Promise<void> {
-    return forward(this.model, this.cache, this.scratch, call);
+    return forward(this.model, this.cache, this.scratch, this.pause, call);
   }
 
   /** Slots of this capacity that fit the memory set aside for them. */

@@ -1,4 +1,4 @@
-import { ModelGraph } from './model-proto.ts';
+import { ModelGraph, type PieceModel } from './model-proto.ts';
 import { Piece, type OnnxRuntime } from './runtime.ts';
 
 const ROWS = 'rows';
@@ -6,7 +6,7 @@ const ROWS = 'rows';
 const LINE = 16;
 
 /** max + log(sum(exp(x - max))), the fused operators for it being slower and less exact. */
-function totalsModel(vocab: number): Uint8Array {
+function totalsModel(vocab: number): PieceModel {
   const graph = new ModelGraph();
   graph.input('logits', [ROWS, vocab]);
   const axes = graph.constant('axes', [1], BigInt64Array.of(-1n), 'int64');
@@ -21,7 +21,7 @@ function totalsModel(vocab: number): Uint8Array {
 }
 
 /** sum(p * (a - b)) with p = exp(a - total): the part of the divergence that needs every token. */
-function shiftModel(vocab: number): Uint8Array {
+function shiftModel(vocab: number): PieceModel {
   const graph = new ModelGraph();
   graph.input('a', [ROWS, vocab]);
   graph.input('b', [ROWS, vocab]);

@@ -1,4 +1,5 @@
 import { forwardOrder, type PointName } from '../../graph/points.ts';
+import type { Pause } from '../pause.ts';
 import { rmsNorm } from '../reference/ops/rmsNorm.ts';
 import { rotary } from '../reference/ops/rotary.ts';
 import { throwIfAborted } from '../request.ts';
@@ -46,8 +47,8 @@ const LOGIT_BYTES = 64 * 2 ** 20;
  * One forward pass over rows of any sequences. Products take all rows together; attention takes the segments one after another. Edits
  * are done on plain arrays between the pieces, so whatever a graph does, the same sessions run.
  */
-export async function forward(model: OnnxModel, cache: KvCache, scratch: Scratch, call: ForwardCall): Promise<void> {
-  await new Pass(model, cache, scratch, call).run();
+export async function forward(model: OnnxModel, cache: KvCache, scratch: Scratch, pause: Pause, call: ForwardCall): Promise<void> {
+  await new Pass(model, cache, scratch, pause, call).run();
 }
 
 class Pass {
@@ -59,6 +60,7 @@ class Pass {
     private readonly model: OnnxModel,
     private readonly cache: KvCache,
     private readonly scratch: Scratch,
+    private readonly pause: Pause,
     private readonly call: ForwardCall,
   ) {
     this.rows = call.segments.reduce((sum, { ids }) => sum + ids.length, 0);
@@ -242,6 +244,9 @@ class Pass {
 
   /** Runs a piece on [rows, width] arrays, each width being what the array's length says. */
   private async products(piece: Piece, inputs: Arrays, outputs: Arrays, rows = this.rows): Promise<void> {
+    // In WebAssembly a run ends before anything else is heard.
+    if (this.pause.due()) await this.pause.turn();
+    throwIfAborted(this.call.signal);
     const { Tensor } = this.model.runtime;
     // Here one row after another is faster than all at once.
     const step = rows <= this.model.rowByRow ? 1 : rows;

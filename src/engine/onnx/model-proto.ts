@@ -24,8 +24,28 @@ const IR_VERSION = 10;
 /** The first with Attention. */
 const OPSET = 23;
 
+/** Constants of at least this many bytes can lie outside the model; shorter ones may be lengths, which are looked at when it is loaded. */
+const APART_BYTES = 1024;
+/** TensorProto.data_location: EXTERNAL. */
+const EXTERNAL = 1;
+
+interface Constant {
+  readonly name: string;
+  readonly header: ProtoMessage;
+  readonly bytes: Uint8Array;
+}
+
+/** A finished model, to be had in two ways. */
+export interface PieceModel {
+  /** All in one array: constants are copied. */
+  whole(): Uint8Array<ArrayBuffer>;
+  /** Without its large constants, which are given as they are, by the name under which the model asks for them. */
+  apart(): { readonly model: Uint8Array<ArrayBuffer>; readonly constants: readonly { readonly path: string; readonly data: Uint8Array }[] };
+}
+
 export class ModelGraph {
   private readonly graph = new ProtoMessage().text(2, 'piece');
+  private readonly constants: Constant[] = [];
 
   input(name: string, shape: readonly Dimension[], type: ElementType = 'float32'): string {
     this.graph.message(11, valueInfo(name, shape, type));
@@ -36,10 +56,10 @@ export class ModelGraph {
     this.graph.message(12, valueInfo(name, shape, 'float32'));
   }
 
-  /** A constant; `data` is little-endian and is copied when the model is finished. */
+  /** A constant; `data` is little-endian and is not to be changed afterwards. */
   constant(name: string, shape: readonly number[], data: Uint8Array | Float32Array | BigInt64Array, type: ElementType = 'float32'): string {
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-    this.graph.message(5, new ProtoMessage().ints(1, shape).int(2, elementTypes[type]).text(8, name).bytes(9, bytes));
+    this.constants.push({ name, header: new ProtoMessage().ints(1, shape).int(2, elementTypes[type]).text(8, name), bytes });
     return name;
   }
 
@@ -62,16 +82,43 @@ export class ModelGraph {
     return names[0];
   }
 
-  finish(): Uint8Array<ArrayBuffer> {
-    return new ProtoMessage()
-      .int(1, IR_VERSION)
-      .text(2, 'tiller')
-      .message(7, this.graph)
-      .message(8, new ProtoMessage().text(1, '').int(2, OPSET))
-      .message(8, new ProtoMessage().text(1, microsoft).int(2, 1))
-      .finish();
+  finish(): PieceModel {
+    const { graph, constants } = this;
+    return {
+      whole: () => modelOf(graph, constants, () => false),
+      apart: () => {
+        const large = constants.filter(({ bytes }) => bytes.length >= APART_BYTES);
+        const model = modelOf(graph, constants, (constant) => large.includes(constant));
+        return { model, constants: large.map(({ name, bytes }) => ({ path: name, data: bytes })) };
+      },
+    };
   }
 }
+
+/** The whole model; constants that lie outside are named only. */
+function modelOf(graph: ProtoMessage, constants: readonly Constant[], outside: (constant: Constant) => boolean): Uint8Array<ArrayBuffer> {
+  const whole = new ProtoMessage().append(graph);
+  for (const constant of constants) {
+    const { name, header, bytes } = constant;
+    const tensor = new ProtoMessage().append(header);
+    if (outside(constant))
+      tensor
+        .message(13, entry('location', name))
+        .message(13, entry('length', String(bytes.length)))
+        .int(14, EXTERNAL);
+    else tensor.bytes(9, bytes);
+    whole.message(5, tensor);
+  }
+  return new ProtoMessage()
+    .int(1, IR_VERSION)
+    .text(2, 'tiller')
+    .message(7, whole)
+    .message(8, new ProtoMessage().text(1, '').int(2, OPSET))
+    .message(8, new ProtoMessage().text(1, microsoft).int(2, 1))
+    .finish();
+}
+
+const entry = (key: string, value: string): ProtoMessage => new ProtoMessage().text(1, key).text(2, value);
 
 function attribute(name: string, value: Attribute): ProtoMessage {
   const message = new ProtoMessage().text(1, name);

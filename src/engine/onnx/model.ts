@@ -6,6 +6,7 @@ import { Attention } from './attention.ts';
 import { Distributions } from './distribution.ts';
 import type { EmbeddingTable } from './embedding.ts';
 import type { Matrix } from './matrix.ts';
+import type { PieceModel } from './model-proto.ts';
 import { blockOutputPiece, gateUpPiece, headPiece, normPiece, qkvPiece, type PieceContext } from './pieces.ts';
 import type { WeightReader } from './read-weights.ts';
 import { Piece, type OnnxRuntime } from './runtime.ts';
@@ -74,7 +75,7 @@ export async function loadModel(options: LoadModelOptions): Promise<OnnxModel> {
       weightBytes += bias?.byteLength ?? 0;
     }
   };
-  const compile = async (model: Uint8Array): Promise<Piece> => {
+  const compile = async (model: PieceModel): Promise<Piece> => {
     throwIfAborted(signal);
     const piece = await Piece.create(runtime, model, threads);
     pieces.push(piece);

@@ -1,6 +1,6 @@
 import type { ModelSpec } from '../../model/spec.ts';
 import { product, type AccuracyLevel, type Matrix } from './matrix.ts';
-import { ModelGraph } from './model-proto.ts';
+import { ModelGraph, type PieceModel } from './model-proto.ts';
 
 /**
  * The forward pass as ONNX models, one per piece: what lies between two pieces is in plain arrays, where edits and captures happen, so
@@ -36,7 +36,7 @@ export interface QkvWeights {
   readonly kNorm: Float32Array | null;
 }
 
-export function qkvPiece({ spec, level }: PieceContext, weights: QkvWeights): Uint8Array {
+export function qkvPiece({ spec, level }: PieceContext, weights: QkvWeights): PieceModel {
   const graph = new ModelGraph();
   graph.input('x', [ROWS, spec.hidden]);
   norm(graph, spec, 'input', weights.norm, 'x', 'normed');
@@ -62,7 +62,7 @@ export function qkvPiece({ spec, level }: PieceContext, weights: QkvWeights): Ui
  * head_dim], are what the cache holds up to the last of them. The mask, [positions, keys], is added to the scores; a single position
  * needs none.
  */
-export function attentionPiece(spec: ModelSpec, masked: boolean): Uint8Array {
+export function attentionPiece(spec: ModelSpec, masked: boolean): PieceModel {
   const graph = new ModelGraph();
   const inputs = [
     graph.input('q', [1, ROWS, spec.heads * spec.headDim]),
@@ -86,7 +86,7 @@ export interface BlockOutputWeights {
 }
 
 /** block(z) and x + block(z): `out` is the product before any norm, `y` the new residual stream. Serves o_proj and down_proj. */
-export function blockOutputPiece({ spec, level }: PieceContext, { matrix, postNorm }: BlockOutputWeights): Uint8Array {
+export function blockOutputPiece({ spec, level }: PieceContext, { matrix, postNorm }: BlockOutputWeights): PieceModel {
   const graph = new ModelGraph();
   graph.input('inner', [ROWS, matrix.inputs]);
   graph.input('x', [ROWS, spec.hidden]);
@@ -104,7 +104,7 @@ export interface GateUpWeights {
   readonly up: Matrix;
 }
 
-export function gateUpPiece({ spec, level }: PieceContext, weights: GateUpWeights): Uint8Array {
+export function gateUpPiece({ spec, level }: PieceContext, weights: GateUpWeights): PieceModel {
   const graph = new ModelGraph();
   graph.input('x', [ROWS, spec.hidden]);
   norm(graph, spec, 'mlp', weights.norm, 'x', 'normed');
@@ -121,7 +121,7 @@ export function gateUpPiece({ spec, level }: PieceContext, weights: GateUpWeight
   return graph.finish();
 }
 
-export function normPiece({ spec }: PieceContext, weight: Float32Array): Uint8Array {
+export function normPiece({ spec }: PieceContext, weight: Float32Array): PieceModel {
   const graph = new ModelGraph();
   graph.input('x', [ROWS, spec.hidden]);
   norm(graph, spec, 'final', weight, 'x', 'y');
@@ -129,7 +129,7 @@ export function normPiece({ spec }: PieceContext, weight: Float32Array): Uint8Ar
   return graph.finish();
 }
 
-export function headPiece({ spec, level }: PieceContext, matrix: Matrix): Uint8Array {
+export function headPiece({ spec, level }: PieceContext, matrix: Matrix): PieceModel {
   const graph = new ModelGraph();
   graph.input('x', [ROWS, spec.hidden]);
   product(graph, 'head', matrix, 'x', 'logits', level);

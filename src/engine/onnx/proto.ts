@@ -42,6 +42,12 @@ export class ProtoMessage {
     return this;
   }
 
+  /** The fields of another message, after those that are there. */
+  append(value: ProtoMessage): this {
+    for (const part of value.parts) this.push(part);
+    return this;
+  }
+
   /** The whole message in one array. */
   finish(): Uint8Array<ArrayBuffer> {
     const out = new Uint8Array(this.length);

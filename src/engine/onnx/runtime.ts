@@ -1,4 +1,5 @@
 import type { InferenceSession, InferenceSessionFactory, Tensor, TensorConstructor } from 'onnxruntime-common';
+import type { PieceModel } from './model-proto.ts';
 
 /**
  * ONNX Runtime as this engine needs it: the classes of onnxruntime-node or onnxruntime-web, handed in so that one engine runs on both,
@@ -16,6 +17,11 @@ export interface OnnxRuntime {
   readonly fillsOutputs: boolean;
   /** Threads that a session may be given; 1 where that is not a session's choice. */
   readonly maxThreads: number;
+  /**
+   * Whether weights are handed over beside the model and not within it: onnxruntime-web copies them straight to where they stay, and would
+   * hold a piece three times otherwise, in a memory that never shrinks. onnxruntime-node takes files only.
+   */
+  readonly weightsApart: boolean;
   /** Whether products with quantised weights are slower than with the f32 weights that they stand for. */
   readonly expandsWeights: boolean;
 }
@@ -29,9 +35,13 @@ export class Piece {
     private readonly fills: boolean,
   ) {}
 
-  /** @param model a ModelProto, not used after this returns */
-  static async create(runtime: OnnxRuntime, model: Uint8Array, threads: number): Promise<Piece> {
-    return new Piece(await runtime.InferenceSession.create(model, sessionOptions(threads)), runtime.fillsOutputs);
+  /** @param piece not used after this returns */
+  static async create(runtime: OnnxRuntime, piece: PieceModel, threads: number): Promise<Piece> {
+    const { InferenceSession, weightsApart, fillsOutputs } = runtime;
+    const options = sessionOptions(threads);
+    if (!weightsApart) return new Piece(await InferenceSession.create(piece.whole(), options), fillsOutputs);
+    const { model, constants } = piece.apart();
+    return new Piece(await InferenceSession.create(model, { ...options, externalData: constants }), fillsOutputs);
   }
 
   /** Computes `outputs` (a part of what the piece can give) into the arrays of the tensors handed in. */

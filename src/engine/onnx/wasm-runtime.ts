@@ -29,6 +29,7 @@ export function wasmRuntime(ort: OnnxWeb, { threads = 1, wasmPaths }: WasmOption
     Tensor: ort.Tensor,
     fillsOutputs: false,
     maxThreads: 1,
+    weightsApart: true,
     expandsWeights: true,
   };
 }

@@ -6,7 +6,7 @@ import { selectedPositions } from '../rows.ts';
 import { forward } from './forward.ts';
 import { Interventions } from './interventions.ts';
 import type { ReferenceModel } from './model.ts';
-import { Pause } from './pause.ts';
+import { Pause } from '../pause.ts';
 import { startRun } from './run.ts';
 
 /** Each sequence in one forward call; the unedited lane runs beside the edited one only where the graph takes vectors from it. */

@@ -6,7 +6,7 @@ import { attention } from './ops/attention.ts';
 import { matmul } from './ops/matmul.ts';
 import { rmsNorm } from './ops/rmsNorm.ts';
 import { rotary } from './ops/rotary.ts';
-import type { Pause } from './pause.ts';
+import type { Pause } from '../pause.ts';
 import type { LaneRun, Row } from './run.ts';
 
 /** Multiply-adds between two questions whether to pause: about 10 ms. */

@@ -7,7 +7,7 @@ import { Interventions } from './interventions.ts';
 import type { ReferenceModel } from './model.ts';
 import { logprob } from './ops/distribution.ts';
 import { sample } from './ops/sample.ts';
-import { Pause } from './pause.ts';
+import { Pause } from '../pause.ts';
 import { startRun, type LaneRun } from './run.ts';
 
 /**

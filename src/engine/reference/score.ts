@@ -6,7 +6,7 @@ import { forward } from './forward.ts';
 import { Interventions } from './interventions.ts';
 import type { ReferenceModel } from './model.ts';
 import { kl, logprob, topTokens } from './ops/distribution.ts';
-import { Pause } from './pause.ts';
+import { Pause } from '../pause.ts';
 import { startRun } from './run.ts';
 
 /** Edited lanes that run beside the unedited one in one forward call. */
