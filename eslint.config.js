@@ -21,9 +21,11 @@ const layers = {
   methods: { code: [...base, 'stats', 'examples', 'captures'], types: [] },
   evals: { code: [...base, 'stats', 'examples', 'captures', 'methods'], types: ['engine'] },
   fit: { code: [...base, 'stats', 'examples', 'captures', 'methods', 'evals'], types: ['engine'] },
+  // What is asked of a runner, as data; the work itself is done in runner/.
+  jobs: { code: [...base, 'stats', 'examples', 'captures', 'methods', 'evals', 'fit'], types: ['engine'] },
   store: { code: base, types: ['engine', 'captures'] },
   // The page reaches an engine only through a worker.
-  lab: { code: [...base, 'stats', 'examples', 'captures', 'methods', 'evals', 'fit', 'store'], types: ['engine'] },
+  lab: { code: [...base, 'stats', 'examples', 'captures', 'methods', 'evals', 'fit', 'jobs', 'store'], types: ['engine'] },
 };
 /** What runs in browser, worker and Node alike. */
 const pure = Object.keys(layers).filter((name) => name !== 'store' && name !== 'lab');

@@ -259,6 +259,62 @@ const rows = {
     why: 'Activations are exchanged position by position, so both prompts must have the same number of tokens.',
     fix: 'Reword one of the prompts until both have the same number of tokens.',
   },
+  // --- jobs of a runner -----------------------------------------------------------------------------------------------
+  'jobs/invalid': {
+    what: 'The job is not valid at {path}: {problem}',
+    why: 'Unknown keys and values are errors, so that nothing is ignored silently.',
+    fix: 'Correct the job at {path}, or use the same version of Tiller on both sides.',
+  },
+  'jobs/tensor': {
+    what: 'Vector {hash} of the job: {problem}',
+    why: 'Vectors travel under the hash of their values, and only what has that hash is taken.',
+    fix: 'Send the job again with the vectors of its graph.',
+  },
+  'jobs/unknown': {
+    what: 'There is no job {id}.',
+    why: 'The runner keeps every job it was given until it is removed; this one was never sent to it.',
+    fix: 'List its jobs (`tiller jobs list`), or send the job again.',
+  },
+  'jobs/unfinished': {
+    what: 'The job {id} has no result: it is {state}.',
+    why: 'A result is there once a job is done.',
+    fix: 'Wait for it (`tiller jobs watch`); begin a failed or cancelled job again by sending it with --again.',
+  },
+  'jobs/cancelled': {
+    what: 'The job {id} was cancelled.',
+    why: 'Somebody asked for its end. What it had finished is kept.',
+    fix: 'Send it again with --again to go on where it was.',
+  },
+  'jobs/lost-lease': {
+    what: "The job {id} is no longer this runner's: attempt {attempt} is over.",
+    why: 'A runner that says nothing for too long loses its job to another, and what it writes later is refused.',
+    fix: 'Nothing is to be done: the job goes on elsewhere.',
+  },
+  'jobs/runners-lost': {
+    what: 'The job was begun {attempts} times and its runner was lost every time.',
+    why: 'A job that takes its runner down again and again (out of memory, a crash of the driver) would take down all of them.',
+    fix: 'Look at the logs of the runner, give it more memory or a smaller job, and send the job again with --again.',
+  },
+  'jobs/model': {
+    what: 'The runner has no model "{model}".',
+    why: 'A job waits for a runner that serves its model, and none of those that this one knows does. Served: {served}.',
+    fix: 'Choose a model that the runner lists (`tiller info --runner`), or put the model into one of its folders.',
+  },
+  'jobs/weights': {
+    what: 'The model "{model}" has other weights than those the job was sent for.',
+    why: 'The job was sent for {expected}; the runner loaded {got}.',
+    fix: 'Send the job again: it is then one for the present weights.',
+  },
+  'jobs/folder-in-use': {
+    what: 'Another process uses the jobs in {folder}.',
+    why: 'The embedded database takes one process at a time; a second one would damage it.',
+    fix: 'Stop the other runner, choose another state folder, or give both --database postgres://... to share one queue.',
+  },
+  'jobs/database': {
+    what: 'The database of jobs does not answer: {problem}',
+    why: 'Jobs, their finished units and their results are kept in it.',
+    fix: 'Check that the database runs, that its address and password are right, and that the user may create schemas in it.',
+  },
   // --- command line, files --------------------------------------------------------------------------------------------
   usage: {
     what: '{problem}',
