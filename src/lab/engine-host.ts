@@ -227,7 +227,7 @@ export class EngineHost implements HostApi {
   direction(id: number, recipe: Recipe, previous: Palette | null): Promise<Outcome<Palette>> {
     return this.#inTurn(id, async (signal) => {
       const running = this.#need();
-      const subject = { engine: running.engine, files: running.model.files };
+      const subject = { engine: running.engine, files: running.model.files, label: running.model.label };
       running.typical ??= await measureTypicalNorms(subject, signal);
       return makePalette(subject, recipe, running.typical, previous, signal);
     });

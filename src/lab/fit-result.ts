@@ -1,12 +1,15 @@
 import type { ExampleSet } from '../examples/example.ts';
 import type { FitAnswer } from './engine-protocol.ts';
 import type { PlaceScore } from '../methods/method.ts';
+import type { Recipe } from '../fit/recipe.ts';
 import type { FitChoice } from './fit-choice.ts';
 
 /** A finished fit as the page keeps it. */
 export interface FitResult {
   readonly version: 1;
   readonly choice: FitChoice;
+  /** The recipe as it was asked for, before the page filled in what was left open for this model; a refit elsewhere fills it in anew. */
+  readonly asked?: Recipe;
   readonly outcome: FitAnswer;
   readonly set: Pick<ExampleSet, 'name' | 'kind' | 'classes' | 'sha256'>;
   readonly modelLabel: string;
@@ -22,6 +25,12 @@ export function readResult(kept: unknown): FitResult | null {
   return result.version === 1 && result.outcome?.report !== undefined && result.outcome.fitted !== undefined && result.choice !== undefined
     ? (result as FitResult)
     : null;
+}
+
+/** When a fit was made, as its receipt says: by this it is named. */
+export function receiptTime({ outcome }: Pick<FitResult, 'outcome'>): string {
+  const { made } = outcome.report.receipt;
+  return typeof made === 'string' ? made : '';
 }
 
 /** What the places of a report are called. */

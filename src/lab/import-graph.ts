@@ -3,7 +3,11 @@ import { headNodes, rowOf } from './heads.ts';
 import type { Palette } from './palette.ts';
 
 /** The directions that a graph brings: heads that it steers can be taken out and put back, others have none. */
-export function importedGraph(graph: BoundGraph, name: string, otherwise: Selector): { palette: Palette; tokens: Selector } {
+export function importedGraph(
+  graph: BoundGraph,
+  from: { readonly recipe: Palette['recipe']; readonly name: string; readonly madeOn?: Palette['madeOn'] },
+  otherwise: Selector,
+): { palette: Palette; tokens: Selector } {
   const { layers, heads, headDim } = graph.document.model;
   const data = new Float32Array(layers * heads * headDim);
   const relevance = new Float32Array(layers * heads);
@@ -13,9 +17,9 @@ export function importedGraph(graph: BoundGraph, name: string, otherwise: Select
     data.set(resolve(graph, node.vector as VectorRef), row * headDim);
     relevance[row] = Math.abs(node.strength ?? 1);
   }
-  const note = `Directions of the heads that ${name} steers; the others have none. Relevance is the strength that a head has in the file. A strength of 1 adds the file's vector as it is.`;
+  const note = `Directions of the heads that ${from.name} steers; the others have none. Relevance is the strength that a head has in the file. A strength of 1 adds the file's vector as it is.`;
   return {
-    palette: { recipe: { kind: 'file', name }, layers, heads, headDim, data, relevance, note },
+    palette: { recipe: from.recipe, layers, heads, headDim, ...(from.madeOn ? { madeOn: from.madeOn } : {}), data, relevance, note },
     tokens: nodes[0]?.tokens ?? otherwise,
   };
 }

@@ -5,7 +5,9 @@ export type Recipe =
   | { readonly kind: 'texts'; readonly towards: string; readonly away: string }
   | { readonly kind: 'word'; readonly word: string }
   | { readonly kind: 'random'; readonly seed: number }
-  | { readonly kind: 'file'; readonly name: string };
+  | { readonly kind: 'file'; readonly name: string }
+  /** A fit of this page; `made` is the time in its receipt, by which it is found again (state/sent-fits.ts). */
+  | { readonly kind: 'fit'; readonly name: string; readonly made: string };
 
 /**
  * One direction for every head: what heads are steered with when they are selected. Row `layer * heads + head` has `headDim`
@@ -22,6 +24,8 @@ export interface Palette {
   readonly relevance: Float32Array;
   /** One or two sentences: how the direction was found and what strength 1 means. */
   readonly note: string;
+  /** The weights that these are directions of; absent where that is not known, as with files. */
+  readonly madeOn?: { readonly identity: string; readonly label: string };
 }
 
 export const paletteRow = (palette: Palette, layer: number, head: number): Float32Array => {
@@ -55,6 +59,8 @@ export function describeRecipe(recipe: Recipe): string {
       return `random control, seed ${recipe.seed}`;
     case 'file':
       return `from the file ${recipe.name}`;
+    case 'fit':
+      return `from ${recipe.name}`;
   }
 }
 
@@ -68,6 +74,7 @@ export function recipeKind(recipe: Recipe): string {
     case 'random':
       return 'random control';
     case 'file':
+    case 'fit':
       return recipe.name;
   }
 }

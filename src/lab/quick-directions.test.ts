@@ -30,7 +30,7 @@ const engine = {
     }),
 } as unknown as Engine;
 const files = { tokenizer: { encode: (text: string) => [...text].map((letter) => letter.charCodeAt(0) - 96) } } as unknown as ModelFiles;
-const subject = { engine, files };
+const subject = { engine, files, label: 'memory' };
 const ones = new Float32Array(layers * heads).fill(1);
 
 describe('quick directions', () => {

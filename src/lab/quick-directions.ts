@@ -22,6 +22,8 @@ export const neutralTexts = [
 interface Subject {
   readonly engine: Engine;
   readonly files: ModelFiles;
+  /** What the model is called, for the note of where a direction comes from. */
+  readonly label: string;
 }
 
 /** Longest list of lines that is captured at once. */
@@ -74,7 +76,7 @@ export async function makePalette(
   signal: AbortSignal,
 ): Promise<Palette> {
   const { layers, heads, headDim } = subject.engine.model;
-  const base = { recipe, layers, heads, headDim };
+  const base = { recipe, layers, heads, headDim, madeOn: { identity: subject.engine.model.identity, label: subject.label } };
   switch (recipe.kind) {
     case 'texts': {
       const [towards, away] = [lines(recipe.towards), lines(recipe.away)];
@@ -124,6 +126,7 @@ export async function makePalette(
       };
     }
     case 'file':
+    case 'fit':
       throw new TillerError('request/invalid', { problem: 'directions from a file come with the file' });
   }
 }

@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import type { GenerateSummary } from '../engine/engine.ts';
 import type { PromptToken, TokenShift } from './engine-protocol.ts';
+import type { Input } from './experiment.ts';
 import type { Receipt } from './receipt.ts';
 
 /** A run as it is shown and kept: the texts of all lanes with what is known of every token. */
@@ -22,6 +23,8 @@ export type RunState = 'running' | 'done' | 'stopped' | 'interrupted' | 'failed'
 
 export interface RunRecord {
   readonly state: RunState;
+  /** What was typed; absent in records of older versions. */
+  readonly input?: Input;
   readonly prompt: readonly PromptToken[];
   readonly lanes: readonly RunLane[];
   readonly summary: GenerateSummary | null;
@@ -37,6 +40,7 @@ const token = v.object({
 });
 const schema = v.object({
   state: v.picklist(['running', 'done', 'stopped', 'interrupted', 'failed']),
+  input: v.exactOptional(v.object({ mode: v.picklist(['text', 'chat']), prompt: v.string(), system: v.string() })),
   prompt: v.array(
     v.object({ id: v.number(), text: v.string(), role: v.nullable(v.picklist(['user', 'assistant', 'system', 'template'])) }),
   ),

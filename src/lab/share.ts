@@ -25,6 +25,7 @@ const recipe = v.variant('kind', [
   v.strictObject({ kind: v.literal('word'), word: text }),
   v.strictObject({ kind: v.literal('random'), seed: whole }),
   v.strictObject({ kind: v.literal('file'), name: text }),
+  v.strictObject({ kind: v.literal('fit'), name: text, made: text }),
 ]);
 
 const palette = v.strictObject({
@@ -33,6 +34,7 @@ const palette = v.strictObject({
   layers: whole,
   heads: whole,
   headDim: whole,
+  madeOn: v.exactOptional(v.strictObject({ identity: text, label: text })),
   relevance: v.optional(base64),
   data: v.optional(base64),
 });
@@ -107,6 +109,7 @@ export function packExperiment(experiment: Experiment, options: { palette: boole
       layers: from.layers,
       heads: from.heads,
       headDim: from.headDim,
+      ...(from.madeOn ? { madeOn: { ...from.madeOn } } : {}),
       ...(options.palette ? { relevance: packFloats(from.relevance), data: packFloats(from.data) } : {}),
     },
   };
@@ -129,7 +132,8 @@ function unpackPalette(from: NonNullable<Packed['palette']>): Palette {
   const relevance = from.relevance === undefined ? new Float32Array(0) : unpackFloats(from.relevance);
   const full = data.length === rows * from.headDim && relevance.length === rows;
   if (!full && data.length + relevance.length > 0) throw unreadable('the directions do not have the size they should have');
-  return { recipe: from.recipe, note: from.note, layers: from.layers, heads: from.heads, headDim: from.headDim, data, relevance };
+  const { recipe, note, layers, heads, headDim, madeOn } = from;
+  return { recipe, note, layers, heads, headDim, ...(madeOn ? { madeOn } : {}), data, relevance };
 }
 
 /** Checks everything: links and stored text are input. @throws file/unreadable, graph/invalid, graph/vector */

@@ -13,7 +13,7 @@ import type { ExamplesRequest, ExamplesSource, ExamplesView } from '../engine-pr
 import { defaultChoice, labelList, readChoice, type FitChoice, type SourceChoice } from '../fit-choice.ts';
 import { recipeFor, type Effort } from '../fit-effort.ts';
 import { describeFitProgress, stageTitle, type FitProgress } from '../fit-progress.ts';
-import { chanceOf, readResult, type FitResult } from '../fit-result.ts';
+import { chanceOf, readResult, receiptTime, type FitResult } from '../fit-result.ts';
 import { importedGraph } from '../import-graph.ts';
 import { Rate } from '../progress-text.ts';
 import { background } from './background.svelte.ts';
@@ -21,6 +21,7 @@ import { readKept, writeKept } from './kept.ts';
 import { lab } from './lab.svelte.ts';
 import { asError, notices } from './notices.svelte.ts';
 import { router } from './router.svelte.ts';
+import { keepSent, type SentFit } from './sent-fits.ts';
 import { session } from './session.svelte.ts';
 import { readStored, writeStored } from './stored.ts';
 
@@ -53,6 +54,8 @@ class Fit {
   reused = $state.raw<readonly string[]>([]);
   error = $state.raw<ErrorData | null>(null);
   result = $state.raw<FitResult | null>(null);
+  /** The last result of another model, to be looked at beside this one. */
+  previous = $state.raw<FitResult | null>(null);
   /** Point of the sweep to take along instead of the recommended one. */
   picked = $state.raw<SweepPoint | null>(null);
 
@@ -80,6 +83,7 @@ class Fit {
       if (file instanceof Blob) this.file = file;
       else this.choice = { ...this.choice, source: defaultChoice.source };
     }
+    this.previous = readResult(await readKept('fit.previous'));
     const result = readResult(await readKept('fit.result'));
     if (result && this.state === 'idle') {
       this.result = result;
@@ -212,7 +216,7 @@ class Fit {
 
   async start(): Promise<void> {
     const { loaded } = session;
-    const { view, recipe, choice } = this;
+    const { view, recipe, choice, result: before } = this;
     if (!loaded || !view) return;
     this.#fitting?.abort();
     const abort = new AbortController();
@@ -242,6 +246,7 @@ class Fit {
       this.result = {
         version: 1,
         choice: { ...choice, recipe },
+        asked: choice.recipe,
         outcome,
         set: { name, kind, classes, sha256 },
         modelLabel: loaded.label,
@@ -249,6 +254,7 @@ class Fit {
         chance: chanceOf(view.preview.balance),
       };
       this.state = 'done';
+      if (before && before.identity !== loaded.info.identity) await this.#keepPrevious(before);
       if (!(await writeKept('fit.result', this.result))) this.#refuse();
     } catch (cause) {
       if (this.#fitting !== abort) return;
@@ -281,6 +287,15 @@ class Fit {
         this.notes = [...this.notes, event.text];
         break;
     }
+  }
+
+  async #keepPrevious(result: FitResult | null): Promise<void> {
+    this.previous = result;
+    if (!(await writeKept('fit.previous', result))) this.#refuse();
+  }
+
+  forgetPrevious(): Promise<void> {
+    return this.#keepPrevious(null);
   }
 
   #noteReuse({ stage, reused, unit }: FitProgress): void {
@@ -352,17 +367,37 @@ class Fit {
     return this.picked ? doseGraph(outcome.fitted, this.picked.strength, this.picked.count) : outcome.graph;
   }
 
-  /** The fitted graph replaces the steering, as one step that can be undone, and the page turns to Steer. */
-  send(): void {
+  /** The fitted graph replaces the steering, as one step that can be undone. */
+  #toSteer(): boolean {
     const { graph, result } = this;
-    if (!graph || !result) return;
-    const { palette, tokens } = importedGraph(
-      graph,
-      `the fit (${result.outcome.report.method.method}, ${result.set.name})`,
-      lab.steering.tokens,
-    );
+    if (!graph || !result) return false;
+    const name = `the fit (${result.outcome.report.method.method}, ${result.set.name})`;
+    const recipe = { kind: 'fit', name, made: receiptTime(result) } as const;
+    const madeOn = { identity: result.identity, label: result.modelLabel };
+    const { palette, tokens } = importedGraph(graph, { recipe, name, madeOn }, lab.steering.tokens);
     lab.setGraph(graph, palette, tokens, 1);
-    router.go('steer');
+    void keepSent({ result, file: this.file }).then((kept) => kept || this.#refuse());
+    return true;
+  }
+
+  send(): void {
+    if (this.#toSteer()) router.go('steer');
+  }
+
+  /**
+   * A fit that was sent to Steer, made again on the model that is loaded now: same examples, same recipe, with what was left open in it filled
+   * in for this model. Its graph takes the place of the old one, which Undo brings back. False where it did not come to an end; `error`
+   * or `viewError` say why.
+   */
+  async refit({ result, file }: SentFit): Promise<boolean> {
+    await this.open();
+    this.file = result.choice.source.kind === 'file' ? file : this.file;
+    this.choice = { ...result.choice, recipe: result.asked ?? result.choice.recipe };
+    this.view = null;
+    await this.#look();
+    if (this.viewError) return false;
+    await this.start();
+    return this.state === 'done' && this.#toSteer();
   }
 }
 

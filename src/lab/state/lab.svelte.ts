@@ -137,6 +137,13 @@ class Lab {
     this.#change({ palette, graph: setHeads(bare, shape, palette, tokens, top) });
   }
 
+  /** Directions made again on a model of another shape, and its most relevant heads in place of those that were steered: one step. */
+  refit(shape: ModelShape, palette: Palette): void {
+    const { graph, tokens } = this.steering;
+    const top = topHeads(palette, headStrengths(graph).size || firstHeads).map((row) => change(shape, row, 1));
+    this.#change({ palette, graph: setHeads(null, shape, palette, tokens, top) });
+  }
+
   /** The palette with its rows computed again, after a link brought only its recipe: not a step. */
   fillPalette(palette: Palette): void {
     this.#history = { ...this.#history, present: { ...this.steering, palette } };

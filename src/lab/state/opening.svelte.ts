@@ -43,7 +43,7 @@ class Opening {
 
   async refill(): Promise<void> {
     const { palette } = lab.steering;
-    if (!palette || !isRecipeOnly(palette) || palette.recipe.kind === 'file') return;
+    if (!palette || !isRecipeOnly(palette) || palette.recipe.kind === 'file' || palette.recipe.kind === 'fit') return;
     try {
       const full = await session.client.direction(palette.recipe, null);
       if (lab.steering.palette === palette) lab.fillPalette(full);

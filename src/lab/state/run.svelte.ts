@@ -2,7 +2,7 @@ import type { GenerateSummary } from '../../engine/engine.ts';
 import type { ErrorData } from '../../errors/error.ts';
 import { version } from '../../../package.json';
 import type { PromptToken, StreamMessage } from '../engine-protocol.ts';
-import { laneFactors, type Experiment } from '../experiment.ts';
+import { laneFactors, type Experiment, type Input } from '../experiment.ts';
 import { makeReceipt, type Receipt } from '../receipt.ts';
 import { readRun, type RunLane, type RunRecord, type RunState, type RunToken } from '../run-record.ts';
 import { lab } from './lab.svelte.ts';
@@ -36,6 +36,7 @@ class Run {
   #abort: AbortController | null = null;
   #rest: ReturnType<typeof setTimeout> | null = null;
   #waiting = false;
+  #input: Input | undefined;
   #kept = 0;
 
   get busy(): boolean {
@@ -49,6 +50,7 @@ class Run {
     this.lanes = record.lanes.map((lane) => ({ factor: lane.factor, tokens: [...lane.tokens] }));
     this.summary = record.summary;
     this.receipt = record.receipt;
+    this.#input = record.input;
   }
 
   restore(): boolean {
@@ -59,9 +61,16 @@ class Run {
 
   keep(): void {
     if (this.recorded || this.state === 'empty') return;
+    const { record } = this;
+    if (record) writeStored('run', record);
+  }
+
+  /** What stands on the page, as it is kept; null where there is nothing. */
+  get record(): RunRecord | null {
+    if (this.state === 'empty') return null;
     const lanes: RunLane[] = $state.snapshot(this.lanes);
     const { state, prompt, summary, receipt } = this;
-    writeStored('run', { state, prompt, lanes, summary, receipt } satisfies RunRecord);
+    return { state, ...(this.#input ? { input: this.#input } : {}), prompt, lanes, summary, receipt };
   }
 
   /** Runs once the hand has rested; at once when `ms` is 0. Waits for a model that is still loading. */
@@ -107,6 +116,7 @@ class Run {
     this.receipt = null;
     this.measuring = false;
     this.ran = experiment;
+    this.#input = input;
     let begun = false;
 
     const listen = (message: StreamMessage): void => {
