@@ -10,6 +10,7 @@ import { serve } from './commands/later.ts';
 import { mcCommand } from './commands/mc.ts';
 import { models } from './commands/models.ts';
 import { patchCommand } from './commands/patch.ts';
+import { plan } from './commands/plan.ts';
 import { scoreCommand } from './commands/score.ts';
 import { sweepCommand } from './commands/sweep.ts';
 import { overview, verbHelp } from './help.ts';
@@ -30,6 +31,7 @@ const commands: readonly Command[] = [
   damageCommand,
   importCommand,
   serve,
+  plan,
   models,
 ];
 

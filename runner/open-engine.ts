@@ -4,6 +4,10 @@ import type { WebGpuHost } from '../src/engine/webgpu/host.ts';
 import { TillerError } from '../src/errors/error.ts';
 import { driftNote, measureDrift } from '../src/model/drift.ts';
 import type { ModelFiles } from '../src/model/model.ts';
+import type { Quantization } from '../src/model/weights.ts';
+import type { PlanEngine } from '../src/model/memory-plan.ts';
+import { refuseTooLarge } from '../src/model/memory-room.ts';
+import { adapterOptions, adapterRoom, hostRoom } from './machine-room.ts';
 import type { OpenedModel } from './open-model.ts';
 import type { Options } from './options.ts';
 import { loadProgress, type Output } from './output.ts';
@@ -17,6 +21,8 @@ export interface EngineChoice {
   /** Null: the known model's own, else none. */
   readonly quantization: (typeof quantizations)[number] | null;
   readonly precision: (typeof precisions)[number];
+  /** Load whatever the count of memory says. */
+  readonly anyway: boolean;
 }
 
 /** Reads and checks the options about the engine, before any file is opened. @throws usage, request/engine */
@@ -27,6 +33,7 @@ export function engineChoice(options: Options): EngineChoice {
     engine,
     quantization: options.text('quantize') === null ? null : options.choice('quantize', quantizations, 'none'),
     precision: options.choice('precision', precisions, 'auto'),
+    anyway: options.flag('anyway'),
   };
 }
 
@@ -47,6 +54,8 @@ export async function openEngine(
   use: 'measure' | 'write' = 'measure',
 ): Promise<Engine> {
   const quantization = choice.quantization ?? files.quantization;
+  const taken = choice.engine === 'auto' ? await automatic() : { engine: choice.engine, missing: null };
+  if (!choice.anyway) await refuseWithoutRoom(files, choice, quantization, context, taken.engine);
   if (choice.quantization === null && quantization !== 'none')
     output.note(`weights are kept as ${quantization}; --quantize none keeps them in 16 or 32 bits`);
   if (quantization !== 'none' && files.stored[0] !== 'safetensors')
@@ -59,48 +68,50 @@ export async function openEngine(
     signal,
     now: () => performance.now(),
   };
-  switch (choice.engine) {
-    case 'webgpu':
-      return webGpu(files, options, output);
-    case 'onnx':
-      return onnx(files, options, use);
-    case 'reference':
-      return reference(files, options);
-    default:
-      return automatic(files, options, output, use);
-  }
-}
-
-async function automatic(files: OpenedModel, options: LoadOptions, output: Output, use: 'measure' | 'write'): Promise<Engine> {
-  const missing = await noGpu();
-  if (missing === null) return webGpu(files, options, output);
+  if (taken.engine === 'webgpu') return webGpu(files, options, output);
+  if (taken.engine === 'reference') return reference(files, options);
+  if (taken.missing === null) return onnx(files, options, use);
   try {
     const engine = await onnx(files, options, use);
-    output.note(`no GPU (${missing}): the model runs on the CPU with ONNX Runtime; --engine webgpu takes a software driver`);
+    output.note(`no GPU (${taken.missing}): the model runs on the CPU with ONNX Runtime; --engine webgpu takes a software driver`);
     return engine;
   } catch (error) {
     if (!(error instanceof TillerError && error.code === 'request/engine')) throw error;
-    output.note(`no GPU (${missing}), and no ONNX Runtime: the slow reference engine runs. ${error.message}`);
+    output.note(`no GPU (${taken.missing}), and no ONNX Runtime: the slow reference engine runs. ${error.message}`);
     return reference(files, options);
   }
 }
 
-/** Why there is no GPU, or null where there is one. A software adapter is none. */
-async function noGpu(): Promise<string | null> {
-  try {
-    const { describeAdapter } = await import('../src/engine/webgpu/device.ts');
-    const { nodeWebGpuHost } = await import('./webgpu-host.ts');
-    const adapter = await (await nodeWebGpuHost()).gpu.requestAdapter(adapterOptions);
-    if (!adapter) return 'no adapter';
-    const { kind, name } = describeAdapter(adapter);
-    return kind === 'software' ? `only the software driver ${name}` : null;
-  } catch (error) {
-    if (error instanceof TillerError && error.code.startsWith('device/')) return error.why;
-    throw error;
-  }
+/** What `auto` takes, and why not the GPU. A software adapter is none. */
+async function automatic(): Promise<{ readonly engine: PlanEngine; readonly missing: string | null }> {
+  const room = await adapterRoom(null);
+  if ('missing' in room) return { engine: 'onnx', missing: room.missing };
+  return room.kind === 'software'
+    ? { engine: 'onnx', missing: `only the software driver ${room.name}` }
+    : { engine: 'webgpu', missing: null };
 }
 
-const adapterOptions: GPURequestAdapterOptions = { powerPreference: 'high-performance' };
+/** Lanes that memory is counted for where nobody said how many. */
+const COUNTED_LANES = 2;
+/** As the engines' own. */
+const DEFAULT_CONTEXT = 4096;
+
+/** Refuses what cannot fit before it is read. @throws model/too-large */
+async function refuseWithoutRoom(
+  files: OpenedModel,
+  { precision }: EngineChoice,
+  quantization: Quantization,
+  context: number | null,
+  engine: EngineChoice['engine'],
+): Promise<void> {
+  if (engine !== 'webgpu' && engine !== 'onnx') return;
+  const adapter = engine === 'webgpu' ? await adapterRoom(null) : null;
+  const room = engine === 'onnx' ? hostRoom() : adapter === null || 'missing' in adapter ? null : adapter;
+  if (room === null) return;
+  const stored = files.source.tensors;
+  const counted = { engine, quantization, precision, context: context ?? DEFAULT_CONTEXT, lanes: COUNTED_LANES, stored };
+  refuseTooLarge(files.name, files.spec, counted, room);
+}
 
 // Engines are loaded when they are needed: Dawn and ONNX Runtime are 40 MB each.
 

@@ -77,6 +77,11 @@ const rows = {
     why: 'The device computes something else than the model: a driver bug, or damaged weights.',
     fix: 'Try precision f32, another browser or driver; verify the weights.',
   },
+  'model/too-large': {
+    what: '{name} does not fit: {problem}.',
+    why: 'What a model needs is counted from its shape before anything is read or allocated.',
+    fix: '{fitting} `tiller plan` shows what each setting needs; --anyway loads regardless.',
+  },
   // --- network ------------------------------------------------------------------------------------------------------
   'network/failed': {
     what: 'Could not fetch {url}: {problem}',

@@ -1,6 +1,6 @@
 import type { DeviceReport } from './engine-protocol.ts';
 import { knownShape, type KnownModel } from '../model/known.ts';
-import { memoryNeeded } from '../model/memory.ts';
+import { planMemory } from '../model/memory-plan.ts';
 import type { Quantization } from '../model/weights.ts';
 import { formatBytes } from './progress-text.ts';
 
@@ -25,8 +25,7 @@ const referenceParameters = 100e6;
  */
 export function offerModel(model: KnownModel, quantization: Quantization, device: DeviceReport | null, memory: number | null): Offer {
   const { spec, parameters, downloadBytes } = knownShape(model);
-  const maxContext = Math.min(context, spec.maxPositions);
-  const memoryBytes = memoryNeeded(spec, { quantization, stored: model.stored, context: maxContext, lanes: 2 }).total;
+  const memoryBytes = planMemory(spec, { engine: 'webgpu', quantization, stored: model.stored, context, lanes: 2 }).total;
   const usable = model.sources.filter((source) => source.unsupported === null);
   const open = usable.find((source) => !source.gated) ?? null;
   return {

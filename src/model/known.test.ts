@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { knownModel, knownModels, knownShape } from './known.ts';
-import { memoryNeeded } from './memory.ts';
+import { planMemory } from './memory-plan.ts';
 
 /** Parameters as the publishers count them. */
 const published: Readonly<Record<string, number>> = {
@@ -34,11 +34,12 @@ describe('known models', () => {
   it('fit into 2 GB in int4 where they have a billion parameters', () => {
     for (const id of ['llama-3.2-1b', 'gemma-3-1b', 'tinyllama-1.1b']) {
       const { spec } = knownShape(knownModel(id)!);
-      const need = memoryNeeded(spec, { quantization: 'q4', context: 2048, lanes: 2 });
-      expect(need.total).toBeLessThan(2e9);
-      expect(need.total).toBe(need.weights + need.cache + need.scratch);
-      expect(memoryNeeded(spec, { quantization: 'q8', context: 2048, lanes: 2 }).weights).toBeGreaterThan(need.weights);
-      expect(memoryNeeded(spec, { quantization: 'none', context: 2048, lanes: 2 }).weights).toBeGreaterThanOrEqual(2 * published[id]);
+      const plan = (quantization: 'none' | 'q8' | 'q4') =>
+        planMemory(spec, { engine: 'webgpu', quantization, stored: 'BF16', context: 2048, lanes: 2 });
+      expect(plan('q4').total).toBeLessThan(2e9);
+      expect(plan('q4').total).toBe(plan('q4').weights + plan('q4').cache + plan('q4').scratch);
+      expect(plan('q8').weights).toBeGreaterThan(plan('q4').weights);
+      expect(plan('none').weights).toBeGreaterThanOrEqual(2 * published[id]);
     }
   });
 });
