@@ -1,6 +1,7 @@
 import { TillerError } from '../src/errors/error.ts';
 import { readExamples, type ReadExamples } from '../src/examples/read-examples.ts';
-import type { ExampleKind } from '../src/examples/example.ts';
+import type { ExampleKind, ExampleSet } from '../src/examples/example.ts';
+import type { JobExamples } from '../src/jobs/job.ts';
 import { readBytes } from './files.ts';
 import { usage, type OptionName, type Options } from './options.ts';
 import type { Output } from './output.ts';
@@ -33,10 +34,13 @@ export async function readExampleOption(options: Options, output: Output): Promi
 }
 
 /** @throws examples/options for examples of other kinds */
-export function needQuestions(set: ReadExamples): void {
+export function needQuestions(set: Pick<ExampleSet, 'kind' | 'name'>): void {
   if (set.kind !== 'questions') {
     throw new TillerError('examples/options', {
       problem: `${set.name} has examples that are ${set.kind}; questions with right and wrong answers are needed`,
     });
   }
 }
+
+/** A set as a job carries it. */
+export const jobExamples = ({ name, kind, classes, rows, problems }: ExampleSet): JobExamples => ({ name, kind, classes, rows, problems });

@@ -95,6 +95,12 @@ const rows = {
     doc: 'also write the vectors in a format of other programs, with a receipt',
   },
   results: { value: 'DIR', doc: 'where captures and finished parts are kept, so that a run that was killed goes on (the cache folder)' },
+  runner: { value: 'URL', doc: 'do it on the runner at this address; --model is then the name of one of its models' },
+  'runner-token': {
+    value: 'TOKEN',
+    doc: "the runner's token, where it wants one; the variable TILLER_RUNNER_TOKEN keeps it out of the list of processes",
+  },
+  again: { value: null, doc: 'with --runner: begin the job again where the same one failed or was cancelled' },
   json: { value: null, doc: 'one JSON document on standard output and nothing else there' },
   help: { value: null, doc: 'this text' },
 } as const satisfies Record<string, OptionRow>;

@@ -1,9 +1,10 @@
-import type { FitEvent, FitReport } from '../src/fit/report.ts';
+import type { FitReport } from '../src/fit/report.ts';
+import type { JobReport } from '../src/jobs/job.ts';
 import { showEstimate, table } from './estimates.ts';
 import type { Output } from './output.ts';
 
-/** Progress, notes and points of a fit on standard error as they come. */
-export function fitEvents(output: Output): (event: FitEvent) => void {
+/** Progress, notes and points of a job on standard error as they come. */
+export function jobEvents(output: Output): (event: JobReport) => void {
   const said = new Set<string>();
   return (event) => {
     if (event.type === 'note' && !said.has(event.text)) {

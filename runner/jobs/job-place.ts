@@ -10,8 +10,8 @@ export interface JobPlace {
   readonly files: ModelFiles;
   /** Captures; they are large and stay with the machine. */
   readonly results: ResultStore;
-  /** Finished units; runners that share a queue share them. A rejected `set` ends the job. */
-  readonly units: UnitStore;
+  /** Finished units; runners that share a queue share them. A rejected `set` ends the job. Null: they are kept with the captures. */
+  readonly units: UnitStore | null;
   /** Of the program. */
   readonly version: string;
 }

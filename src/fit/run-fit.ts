@@ -4,7 +4,7 @@ import type { Engine } from '../engine/engine.ts';
 import { TillerError } from '../errors/error.ts';
 import { evalReceipt } from '../evals/receipt.ts';
 import { modelKey } from '../evals/run.ts';
-import { unitKey } from '../evals/unit-store.ts';
+import { unitKey, type UnitStore } from '../evals/unit-store.ts';
 import type { ExampleSet } from '../examples/example.ts';
 import type { Reading } from '../examples/reading.ts';
 import type { PointName } from '../graph/points.ts';
@@ -17,7 +17,7 @@ import { prepareExamples, stream, type PreparedExamples } from './prepared.ts';
 import type { Recipe, SweepChoice } from './recipe.ts';
 import type { FitEvent, FitOutcome, FitReport } from './report.ts';
 import { selectAblationCandidate } from './select-ablation.ts';
-import { storedUnits } from './stored-units.ts';
+import { storedUnits, type StoredUnits } from './stored-units.ts';
 import { studyFit, type LayerFit, type Study } from './study.ts';
 
 export interface FitRequest {
@@ -27,6 +27,8 @@ export interface FitRequest {
   readonly recipe: Recipe;
   /** Where captures and finished units lie: what is there is not computed again. */
   readonly results: ResultStore;
+  /** Where finished units lie instead, each kept as soon as it is done. @default with the captures, in pages of many */
+  readonly units?: UnitStore;
   /** Of the program, and when this run began, for the receipt. */
   readonly version: string;
   readonly made: string;
@@ -107,12 +109,13 @@ export async function runFit(request: FitRequest): Promise<FitRun> {
 
 /** Ablation's direction by the words of the recipe. */
 async function chooseDirection(
-  { engine, tokenizer, recipe, results, set, signal }: FitRequest,
+  request: FitRequest,
   examples: PreparedExamples,
   fitted: Fitted,
   onEvent: (event: FitEvent) => void,
 ): Promise<Fitted> {
-  const units = storedUnits(results, studyName(engine, set));
+  const { engine, tokenizer, recipe, signal } = request;
+  const units = unitsOf(request);
   try {
     return await selectAblationCandidate({
       ...{ engine, tokenizer, units, fitted, behaviour: recipe.behaviour },
@@ -125,18 +128,22 @@ async function chooseDirection(
   }
 }
 
-/** Under which finished units of a model and a set of examples are kept. */
-const studyName = (engine: Engine, set: ExampleSet): string => unitKey({ model: modelKey(engine), examples: set.sha256 }).slice(0, 32);
+/** Finished units of a model and a set of examples. */
+function unitsOf({ units, results, engine, set }: FitRequest): StoredUnits {
+  if (!units) return storedUnits(results, unitKey({ model: modelKey(engine), examples: set.sha256 }).slice(0, 32));
+  return { get: (key) => units.get(key), set: (key, value) => units.set(key, value), flush: () => Promise.resolve() };
+}
 
 /** The study with its finished units kept, whether it ends well or not. */
 async function studied(
-  { engine, tokenizer, recipe, results, signal, set }: FitRequest,
+  request: FitRequest,
   choice: SweepChoice,
   examples: PreparedExamples,
   fits: readonly LayerFit[],
   onEvent: (event: FitEvent) => void,
 ): Promise<Study> {
-  const units = storedUnits(results, studyName(engine, set));
+  const { engine, tokenizer, recipe, signal } = request;
+  const units = unitsOf(request);
   try {
     return await studyFit({ engine, tokenizer, examples, fits, recipe, units, ...(signal ? { signal } : {}), onEvent }, choice);
   } finally {

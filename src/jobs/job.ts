@@ -3,7 +3,7 @@ import type { Primer } from '../evals/primer.ts';
 import type { FitEvent, FitStage } from '../fit/report.ts';
 import type { Recipe, SweepChoice } from '../fit/recipe.ts';
 import type { GraphDocument } from '../graph/document.ts';
-import type { ErrorCode } from '../errors/catalogue.ts';
+import type { ErrorData } from '../errors/error.ts';
 
 /** Grows when the same document would mean other work: jobs of older programs are then other jobs. */
 export const JOB_FORMAT = 1;
@@ -88,13 +88,6 @@ export type JobRow = Exclude<FitEvent, { readonly type: 'progress' }>;
 /** What a job says while it runs. */
 export type JobReport = ({ readonly type: 'progress' } & JobProgress) | JobRow;
 
-export interface JobError {
-  readonly code: ErrorCode;
-  readonly message: string;
-  readonly why: string;
-  readonly fix: string;
-}
-
 /** How a job stands: what a runner tells of it. */
 export interface JobView {
   /** Hex SHA-256 of what is asked (job-identity.ts). */
@@ -108,7 +101,7 @@ export interface JobView {
   readonly missing: readonly string[];
   readonly progress: JobProgress | null;
   /** Why it failed. */
-  readonly error: JobError | null;
+  readonly error: ErrorData | null;
   /** Somebody asked for its end; a running job ends after the unit it is at. */
   readonly cancelling: boolean;
   /** Name of the runner that works or worked on it. */
