@@ -1,7 +1,8 @@
-import { cpSync, existsSync } from 'node:fs';
+import { cpSync, existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { svelte } from '@sveltejs/vite-plugin-svelte';
-import { defineConfig, type Plugin } from 'vite';
+import { defaultClientConditions, defineConfig, type Plugin } from 'vite';
+import { isolationHeaders } from './scripts/isolation-headers.ts';
 
 /**
  * The built page carries the embedded model, so that dist/ can be put on any static server as it is. While developing, Vite serves
@@ -19,7 +20,13 @@ const embeddedModel = (): Plugin => ({
   },
 });
 
+/** The page shows how much of it has come, and servers that compress do not tell. */
+const wasmBytes = statSync(join('node_modules', 'onnxruntime-web', 'dist', 'ort-wasm-simd-threaded.wasm')).size;
+
 export default defineConfig({
+  define: { ORT_WASM_BYTES: String(wasmBytes) },
+  // ONNX Runtime's script apart from its threads' one, so that both are files of this page.
+  resolve: { conditions: ['onnxruntime-web-use-extern-wasm', ...defaultClientConditions] },
   plugins: [svelte(), embeddedModel()],
   // Relative addresses, so that the lab also works in a subfolder of a site.
   base: './',
@@ -27,6 +34,6 @@ export default defineConfig({
   appType: 'mpa',
   worker: { format: 'es', plugins: () => [svelte()] },
   build: { target: 'es2023', assetsInlineLimit: 0, chunkSizeWarningLimit: 1500, rolldownOptions: { checks: { pluginTimings: false } } },
-  server: { port: 5173 },
-  preview: { port: 4173 },
+  server: { port: 5173, headers: isolationHeaders },
+  preview: { port: 4173, headers: isolationHeaders },
 });

@@ -1,10 +1,11 @@
 import { expect, type Page } from '@playwright/test';
+import type { EngineChoice } from '../src/lab/engine-choice.ts';
 
 /** What the specs do with the page again and again. */
 
 interface Settings {
   theme?: 'auto' | 'light' | 'dark';
-  engine?: 'auto' | 'reference';
+  engine?: EngineChoice;
   autoload?: boolean;
 }
 

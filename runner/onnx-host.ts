@@ -17,6 +17,7 @@ export async function nodeOnnxRuntime(): Promise<OnnxRuntime> {
     Tensor: ort.Tensor,
     fillsOutputs: true,
     maxThreads: availableParallelism(),
+    memory: null,
     weightsApart: false,
     expandsWeights: false,
   };

@@ -41,7 +41,7 @@ const environment: HostEnvironment = {
   }),
   engine: async (_kind, { spec, source }, options) => ({
     engine: await createWebGpuEngine(spec, source, await nodeWebGpuHost(), options),
-    fallback: null,
+    reason: { kind: 'asked' },
   }),
 };
 

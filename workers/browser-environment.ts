@@ -1,10 +1,14 @@
+import type { Engine } from '../src/engine/engine.ts';
+import type { LoadOptions } from '../src/engine/options.ts';
 import { createReferenceEngine } from '../src/engine/reference/index.ts';
+import { describeAdapter } from '../src/engine/webgpu/device.ts';
 import { createWebGpuEngine } from '../src/engine/webgpu/index.ts';
 import type { WebGpuHost } from '../src/engine/webgpu/host.ts';
 import { TillerError } from '../src/errors/error.ts';
+import { chooseEngine, type BrowserEngine } from '../src/lab/engine-choice.ts';
 import type { DeviceReport } from '../src/lab/engine-protocol.ts';
 import type { HostEnvironment } from '../src/lab/model-access.ts';
-import { openModel } from '../src/model/model.ts';
+import { openModel, type ModelFiles } from '../src/model/model.ts';
 import { resultsOpfs } from '../src/store/results-opfs.ts';
 import { browserModels } from './browser-models.ts';
 import { findAdapter } from './webgpu-probe.ts';
@@ -17,36 +21,46 @@ const shader: WebGpuHost['shader'] = (name) => {
   return text;
 };
 
-/** Largest model, in weights' bytes, that the reference engine is given in place of a GPU: plain loops on one core. */
+/** Largest model, in weights' bytes, that the reference engine is given: plain loops on one core. */
 const referenceLimit = 400 * 2 ** 20;
-
-/** Why the reference engine has to do, as an error to show; null when WebGPU is there. */
-async function webgpuProblem(): Promise<TillerError | null> {
-  try {
-    await findAdapter();
-    return null;
-  } catch (cause) {
-    return cause instanceof TillerError ? cause : new TillerError('device/no-adapter', { reason: String(cause) });
-  }
-}
 
 async function describeDevice(): Promise<DeviceReport> {
   try {
     const adapter = await findAdapter();
-    const { vendor, architecture, description } = adapter.info;
-    const name = description || [vendor, architecture].filter((part) => part !== '').join(' ') || 'unnamed adapter';
-    const software =
-      adapter.info.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|warp|basic render/i.test(`${name} ${vendor} ${architecture}`);
-    return {
-      adapter: { name, kind: software ? 'software' : 'hardware', features: [...adapter.features].sort() },
-      maxBuffer: adapter.limits.maxBufferSize,
-      problem: null,
-    };
+    return { adapter: describeAdapter(adapter), maxBuffer: adapter.limits.maxBufferSize, problem: null };
   } catch (cause) {
-    const problem = cause instanceof TillerError ? cause : new TillerError('device/no-adapter', { reason: String(cause) });
-    return { adapter: null, maxBuffer: null, problem: problem.toJSON() };
+    return { adapter: null, maxBuffer: null, problem: asError(cause).toJSON() };
   }
 }
+
+const asError = (cause: unknown): TillerError =>
+  cause instanceof TillerError ? cause : new TillerError('device/no-adapter', { reason: String(cause) });
+
+/** The page measures with the engine that writes, so nothing is rounded to int8 unless that is what the weights are. */
+const onCpu = (options: LoadOptions): LoadOptions => ({ ...options, precision: 'f32' });
+
+async function webgpu({ spec, source }: ModelFiles, options: LoadOptions): Promise<Engine> {
+  await findAdapter();
+  return createWebGpuEngine(spec, source, { gpu: navigator.gpu, shader }, options);
+}
+
+async function onnx({ spec, source }: ModelFiles, options: LoadOptions): Promise<Engine> {
+  const [{ createOnnxEngine }, { webOnnxRuntime }] = await Promise.all([import('../src/engine/onnx/index.ts'), import('./onnx-web.ts')]);
+  const runtime = await webOnnxRuntime(spec, options.onProgress ?? (() => undefined), options.signal ?? new AbortController().signal);
+  return createOnnxEngine(spec, source, runtime, onCpu(options));
+}
+
+async function reference({ spec, source, weightBytes }: ModelFiles, options: LoadOptions): Promise<Engine> {
+  if (weightBytes > referenceLimit) {
+    const reason = `the model's weights are ${mebibytes(weightBytes)}, and it is given ${mebibytes(referenceLimit)} at most`;
+    throw new TillerError('request/engine', { engine: 'reference', reason });
+  }
+  return createReferenceEngine(spec, source, onCpu(options));
+}
+
+const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MiB`;
+
+const makers: Readonly<Record<BrowserEngine, (model: ModelFiles, options: LoadOptions) => Promise<Engine>>> = { webgpu, onnx, reference };
 
 export function browserEnvironment(): HostEnvironment {
   const models = browserModels();
@@ -60,18 +74,16 @@ export function browserEnvironment(): HostEnvironment {
       onProgress({ stage: 'config', done: 0, total: 1, unit: 'steps' });
       return { label, licence, files: await openModel(files, signal) };
     },
-    async engine(kind, { spec, source, weightBytes }, options) {
-      const problem = kind === 'reference' ? null : await webgpuProblem();
-      if (kind === 'auto' && !problem) {
-        return { engine: await createWebGpuEngine(spec, source, { gpu: navigator.gpu, shader }, options), fallback: null };
+    async engine(asked, model, options) {
+      const { engine, reason } = chooseEngine(asked, await describeDevice());
+      try {
+        return { engine: await makers[engine](model, options), reason };
+      } catch (cause) {
+        // ONNX Runtime itself cannot be had: a browser without SIMD in WebAssembly, a file that does not come.
+        const absent = cause instanceof TillerError && (cause.code === 'network/failed' || cause.code === 'request/engine');
+        if (asked !== 'auto' || engine !== 'onnx' || !absent || model.weightBytes > referenceLimit) throw cause;
+        return { engine: await reference(model, options), reason: { kind: 'last-resort', problem: cause.toJSON() } };
       }
-      if (weightBytes > referenceLimit)
-        throw problem ?? new TillerError('request/engine', { engine: 'reference', reason: 'the model is too large for it' });
-      const engine = await createReferenceEngine(spec, source, {
-        ...options,
-        precision: options.precision === 'f16' ? 'auto' : options.precision,
-      });
-      return { engine, fallback: problem?.toJSON() ?? null };
     },
   };
 }

@@ -95,7 +95,7 @@ function connect(environment: Partial<HostEnvironment> = {}) {
       onProgress({ stage: 'download', done: 1, total: 2, unit: 'bytes' });
       return Promise.resolve(model);
     },
-    engine: () => Promise.resolve({ engine, fallback: null }),
+    engine: () => Promise.resolve({ engine, reason: { kind: 'asked' } }),
     ...environment,
   });
   const { port1, port2 } = new MessageChannel();

@@ -121,7 +121,7 @@ export class EngineHost implements HostApi {
         const model = await this.#environment.open(request, onProgress, signal);
         const { quantization, precision } = request.model;
         const options = { quantization, precision, onProgress, signal, now: () => this.#environment.now() };
-        const { engine, fallback } = await this.#environment.engine(request.engine, model.files, options);
+        const { engine, reason } = await this.#environment.engine(request.engine, model.files, options);
         if (signal.aborted) {
           await engine.dispose();
           throw new TillerError('request/aborted');
@@ -134,7 +134,7 @@ export class EngineHost implements HostApi {
           licence: model.licence,
           chat: model.files.tokenizer?.hasChatTemplate ?? false,
           notes: model.files.notes,
-          fallback,
+          reason,
         };
       } finally {
         progress.close();

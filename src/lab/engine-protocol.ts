@@ -12,6 +12,7 @@ import type { Fitted } from '../methods/method.ts';
 import type { BoundGraph, Role } from '../graph/document.ts';
 import type { PointName } from '../graph/points.ts';
 import type { Refusal } from '../graph/refusal.ts';
+import type { EngineChoice, EngineReason } from './engine-choice.ts';
 import type { Input, ModelChoice, ModelPlace } from './experiment.ts';
 import type { Palette, Recipe } from './palette.ts';
 
@@ -25,8 +26,7 @@ export interface LoadRequest {
   readonly page: string;
   /** Address of the hub, without a slash at the end. */
   readonly hub: string;
-  /** `auto` takes WebGPU and falls back to the reference engine where a small model allows it. */
-  readonly engine: 'auto' | 'reference';
+  readonly engine: EngineChoice;
 }
 
 export interface Loaded {
@@ -37,8 +37,8 @@ export interface Loaded {
   readonly chat: boolean;
   /** What was found in the folder and is not used, one sentence each. */
   readonly notes: readonly string[];
-  /** Why the reference engine runs instead of WebGPU; null when it was not a fallback. */
-  readonly fallback: ErrorData | null;
+  /** Why it runs on the engine that it runs on. */
+  readonly reason: EngineReason;
 }
 
 /** A token as it is drawn. */

@@ -1,17 +1,17 @@
 import type { ResultStore } from '../captures/result-store.ts';
 import type { Engine, LoadProgress } from '../engine/engine.ts';
 import type { LoadOptions } from '../engine/options.ts';
-import type { ErrorData } from '../errors/error.ts';
 import type { ModelFiles } from '../model/model.ts';
+import type { EngineReason } from './engine-choice.ts';
 import type { DeviceReport, LoadRequest, StorageState } from './engine-protocol.ts';
 import type { ModelChoice } from './experiment.ts';
 
 /** What the engine host needs of the place it runs in. The worker gives the browser's; scripts and tests give theirs. */
 
-/** Why the engine is not the WebGPU one, where it is not. */
 export interface MadeEngine {
   readonly engine: Engine;
-  readonly fallback: ErrorData | null;
+  /** Why it is this one. */
+  readonly reason: EngineReason;
 }
 
 type Progress = (progress: LoadProgress) => void;

@@ -44,6 +44,7 @@ export class Rate {
 const names: Readonly<Record<LoadProgress['stage'], string>> = {
   config: 'reading what the model is',
   download: 'downloading',
+  engine: 'downloading the CPU engine (ONNX Runtime)',
   verify: 'verifying',
   upload: 'uploading weights',
   compile: 'compiling kernels',

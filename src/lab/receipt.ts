@@ -16,7 +16,7 @@ export interface Receipt {
     readonly quantization: string;
     readonly precision: string;
   };
-  readonly engine: { readonly name: string; readonly adapter: string; readonly kind: string; readonly subgroups: boolean };
+  readonly engine: { readonly name: ModelInfo['engine']; readonly adapter: string; readonly kind: string; readonly subgroups: boolean };
   readonly graph: { readonly sha256: string; readonly factors: readonly number[] } | null;
   readonly sampling: SamplingChoice;
   readonly maxTokens: number;

@@ -17,6 +17,10 @@ export interface OnnxRuntime {
   readonly fillsOutputs: boolean;
   /** Threads that a session may be given; 1 where that is not a session's choice. */
   readonly maxThreads: number;
+  /** Threads of all sessions, where they have been chosen before there was one. */
+  readonly threads?: ThreadChoice;
+  /** Bytes that weights and what computes with them may take together; null where the machine's memory is the limit. */
+  readonly memory: number | null;
   /**
    * Whether weights are handed over beside the model and not within it: onnxruntime-web copies them straight to where they stay, and would
    * hold a piece three times otherwise, in a memory that never shrinks. onnxruntime-node takes files only.
@@ -24,6 +28,12 @@ export interface OnnxRuntime {
   readonly weightsApart: boolean;
   /** Whether products with quantised weights are slower than with the f32 weights that they stand for. */
   readonly expandsWeights: boolean;
+}
+
+export interface ThreadChoice {
+  readonly count: number;
+  /** How it was chosen, for people. */
+  readonly line: string;
 }
 
 export type Values = Readonly<Record<string, Tensor>>;

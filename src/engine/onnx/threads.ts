@@ -3,7 +3,7 @@ import type { ModelSpec } from '../../model/spec.ts';
 import type { Quantization } from '../../model/weights.ts';
 import type { AccuracyLevel, Matrix } from './matrix.ts';
 import { blockOutputPiece } from './pieces.ts';
-import { Piece, type OnnxRuntime } from './runtime.ts';
+import { Piece, type OnnxRuntime, type ThreadChoice } from './runtime.ts';
 
 /** Rows of a prompt's call, and how often it is weighed against one token: a request of 128 tokens that asks for 64. */
 const PROMPT_ROWS = 64;
@@ -11,10 +11,8 @@ const PROMPT_CALLS = 2;
 const DECODED = 64;
 const REPEATS = 7;
 
-export interface ThreadChoice {
-  readonly count: number;
-  readonly line: string;
-}
+/** What it takes to measure a number of threads. */
+type CostOf = (threads: number) => Promise<number>;
 
 /**
  * How many threads a product should use, by a short measurement of the model's largest one: on a machine that is shared, or whose cores
@@ -27,26 +25,41 @@ export async function measureThreads(
   level: AccuracyLevel,
   now: () => number,
 ): Promise<ThreadChoice> {
+  if (runtime.threads) return runtime.threads;
   if (runtime.maxThreads <= 1) return { count: 1, line: 'threads are not a choice of the model' };
-  const candidates = candidatesOf(runtime.maxThreads);
-  const model = blockOutputPiece({ spec, level }, { matrix: sampleMatrix(spec, quantization), postNorm: null });
+  return fastestThreads(runtime.maxThreads, (threads) => productCost(runtime, spec, quantization, level, threads, now));
+}
+
+/** The number of threads, of 1, 2, 4, ... and `most`, at which it costs least. */
+export async function fastestThreads(most: number, costOf: CostOf): Promise<ThreadChoice> {
   const costs: { readonly threads: number; readonly cost: number }[] = [];
-  for (const threads of candidates) {
-    const piece = await Piece.create(runtime, model, threads);
-    try {
-      const one = await typical(runtime, piece, spec, 1, now);
-      const many = await typical(runtime, piece, spec, PROMPT_ROWS, now);
-      costs.push({ threads, cost: DECODED * one + PROMPT_CALLS * many });
-    } finally {
-      await piece.release();
-    }
-  }
+  for (const threads of candidatesOf(most)) costs.push({ threads, cost: await costOf(threads) });
   const best = costs.reduce((a, b) => (b.cost < a.cost ? b : a));
   const measured = costs.map(({ threads, cost }) => `${threads}: ${(cost / best.cost).toFixed(2)}`).join(', ');
   return {
     count: best.threads,
     line: `${best.threads} ${best.threads === 1 ? 'thread' : 'threads'}, the fastest (time by threads ${measured})`,
   };
+}
+
+/** Milliseconds that the largest product takes in such a request, if it runs on so many threads. */
+export async function productCost(
+  runtime: OnnxRuntime,
+  spec: ModelSpec,
+  quantization: Quantization,
+  level: AccuracyLevel,
+  threads: number,
+  now: () => number,
+): Promise<number> {
+  const model = blockOutputPiece({ spec, level }, { matrix: sampleMatrix(spec, quantization), postNorm: null });
+  const piece = await Piece.create(runtime, model, threads);
+  try {
+    const one = await typical(runtime, piece, spec, 1, now);
+    const many = await typical(runtime, piece, spec, PROMPT_ROWS, now);
+    return DECODED * one + PROMPT_CALLS * many;
+  } finally {
+    await piece.release();
+  }
 }
 
 /** 1, 2, 4, ... and the most there are. */

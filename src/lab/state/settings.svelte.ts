@@ -1,10 +1,11 @@
 import * as v from 'valibot';
+import { engineChoices, type EngineChoice } from '../engine-choice.ts';
 import { readStored, writeStored } from './stored.ts';
 
 const schema = v.object({
   theme: v.optional(v.picklist(['auto', 'light', 'dark']), 'auto'),
   hub: v.optional(v.pipe(v.string(), v.url()), 'https://huggingface.co'),
-  engine: v.optional(v.picklist(['auto', 'reference']), 'auto'),
+  engine: v.optional(v.picklist(engineChoices), 'auto'),
   autoload: v.optional(v.boolean(), true),
 });
 
@@ -14,7 +15,7 @@ export type Theme = v.InferOutput<typeof schema>['theme'];
 class Settings {
   theme = $state<Theme>('auto');
   hub = $state('https://huggingface.co');
-  engine = $state<'auto' | 'reference'>('auto');
+  engine = $state<EngineChoice>('auto');
   /** Whether the embedded model is loaded when the page opens. */
   autoload = $state(true);
   #prefersDark = $state(false);
