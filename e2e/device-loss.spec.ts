@@ -3,7 +3,7 @@ import { finished, maxTokens, ready, tokens, watch, withSettings } from './lab.t
 
 test('a lost device is said, graph and text stay, and the run can be resumed', async ({ page }) => {
   watch(page);
-  await withSettings(page, { autoload: false });
+  await withSettings(page, { autoload: false, engine: 'webgpu' });
   const started = page.waitForEvent('worker');
   await page.goto('./');
   const worker = await started;

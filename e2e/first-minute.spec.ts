@@ -1,11 +1,12 @@
 import { expect, test } from '@playwright/test';
-import { cell, finished, maxTokens, ready, tokens, watch, written } from './lab.ts';
+import { cell, finished, maxTokens, ready, tokens, watch, withSettings, written } from './lab.ts';
 
-test('from opening the page to a shared link that shows the same run', async ({ context, page }) => {
+test('from opening the page to a shared link that shows the same run, on WebGPU', async ({ context, page }) => {
   await context.grantPermissions(['clipboard-read', 'clipboard-write']);
   // A software GPU on a busy machine writes a few tokens a second.
   test.setTimeout(420_000);
   watch(page);
+  await withSettings(page, { engine: 'webgpu' });
   await page.goto('./');
 
   await test.step('a recorded run is there before any model', async () => {
@@ -17,7 +18,7 @@ test('from opening the page to a shared link that shows the same run', async ({ 
 
   await test.step('the embedded model loads by itself, and Generate writes both texts', async () => {
     await ready(page);
-    await expect(page.locator('.status')).toContainText('stories15M');
+    await expect(page.locator('.status')).toContainText('stories15M · WebGPU on a software GPU');
     await maxTokens(page, 8);
     await page.getByRole('button', { name: 'Generate' }).click();
     await finished(page);
@@ -53,6 +54,7 @@ test('from opening the page to a shared link that shows the same run', async ({ 
     if (!other) throw new Error('no browser');
     const guest = await other.newPage();
     watch(guest);
+    await withSettings(guest, { engine: 'webgpu' });
     await guest.goto(link);
     await ready(guest);
     await written(guest);

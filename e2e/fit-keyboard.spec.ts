@@ -1,22 +1,11 @@
-import { createRequire } from 'node:module';
-import { expect, test, type Page } from '@playwright/test';
-import type { AxeResults } from 'axe-core';
+import { expect, test } from '@playwright/test';
 import { done, examples } from './fit-page.ts';
-import { ready, watch, withSettings } from './lab.ts';
-
-const axePath = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
-
-/** Rules that are broken, with where. */
-async function broken(page: Page): Promise<string[]> {
-  await page.addScriptTag({ path: axePath });
-  const results = await page.evaluate(() => (window as unknown as { axe: { run(): Promise<AxeResults> } }).axe.run());
-  return results.violations.map((row) => `${row.id} (${row.nodes.map((node) => node.target.join(' ')).join(', ')})`);
-}
+import { broken, ready, watch, withSettings } from './lab.ts';
 
 test('a fit can be made and read with the keyboard, and axe finds nothing in any state', async ({ page }) => {
   test.setTimeout(480_000);
   watch(page);
-  await withSettings(page, { engine: 'reference', autoload: true, theme: 'light' });
+  await withSettings(page, { engine: 'onnx', autoload: true, theme: 'light' });
   await page.goto('./#/fit');
   await ready(page);
   const press = (key: string): Promise<void> => page.keyboard.press(key);

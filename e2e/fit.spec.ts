@@ -5,7 +5,7 @@ import { maxTokens, ready, tokens, watch, withSettings, written } from './lab.ts
 test('from pasted lines to a steered story', async ({ page }) => {
   test.setTimeout(480_000);
   watch(page);
-  await withSettings(page, { engine: 'reference', autoload: true });
+  await withSettings(page, { engine: 'onnx', autoload: true });
   await page.goto('./#/fit');
   await ready(page);
 
@@ -71,7 +71,7 @@ test('from pasted lines to a steered story', async ({ page }) => {
 test('a fit that is cancelled goes on where it was', async ({ page }) => {
   test.setTimeout(480_000);
   watch(page);
-  await withSettings(page, { engine: 'reference', autoload: true });
+  await withSettings(page, { engine: 'onnx', autoload: true });
   await page.goto('./#/fit');
   await ready(page);
   await smallFit(page);
@@ -86,7 +86,7 @@ test('a fit that is cancelled goes on where it was', async ({ page }) => {
 
 test('an address names set and method, and bad examples are said before anything runs', async ({ page }) => {
   watch(page);
-  await withSettings(page, { engine: 'reference', autoload: true });
+  await withSettings(page, { engine: 'onnx', autoload: true });
   await page.goto('./#/fit?set=story-sentiment&method=caa');
   await ready(page);
   await expect(page.getByLabel('Where they come from')).toHaveValue('story-sentiment');

@@ -3,7 +3,7 @@ import { cell, finished, maxTokens, ready, tokens, watch, withSettings } from '.
 
 test('everything on the Steer page can be done with the keyboard', async ({ page }) => {
   watch(page);
-  await withSettings(page, { engine: 'reference', autoload: true });
+  await withSettings(page, { engine: 'onnx', autoload: true });
   await page.goto('./');
   await ready(page);
   await maxTokens(page, 5);

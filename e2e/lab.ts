@@ -1,4 +1,6 @@
+import { createRequire } from 'node:module';
 import { expect, type Page } from '@playwright/test';
+import type { AxeResults } from 'axe-core';
 import type { EngineChoice } from '../src/lab/engine-choice.ts';
 
 /** What the specs do with the page again and again. */
@@ -48,3 +50,12 @@ export const tokens = (page: Page, lane: number): Promise<string[]> =>
   page.locator('article').nth(lane).getByRole('option').allTextContents();
 
 export const cell = (page: Page, layer: number, head: number) => page.locator(`[data-cell="${layer},${head}"]`);
+
+const axePath = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
+
+/** Rules of axe that the page breaks, with where. */
+export async function broken(page: Page): Promise<string[]> {
+  await page.addScriptTag({ path: axePath });
+  const results = await page.evaluate(() => (window as unknown as { axe: { run(): Promise<AxeResults> } }).axe.run());
+  return results.violations.map((row) => `${row.id} (${row.nodes.map((node) => node.target.join(' ')).join(', ')})`);
+}

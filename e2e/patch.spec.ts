@@ -7,7 +7,7 @@ const axePath = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 
 async function open(page: Page, theme: 'light' | 'dark'): Promise<void> {
   watch(page);
-  await withSettings(page, { theme, engine: 'reference' });
+  await withSettings(page, { theme, engine: 'onnx' });
   await page.goto('./#/fit?by=patching');
   await ready(page);
   await expect(page.getByRole('button', { name: 'Trace' })).toBeEnabled();

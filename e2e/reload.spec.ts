@@ -31,6 +31,7 @@ test('a reload loses nothing, and a run that was under way is called interrupted
   expect([await tokens(page, 0), await tokens(page, 1)]).toEqual(before);
 
   await ready(page);
+  await expect(page.locator('.status')).toContainText('CPU (reference)');
   await maxTokens(page, 200);
   await page.getByRole('button', { name: 'Generate' }).click();
   await expect.poll(async () => (await tokens(page, 0)).length, { timeout: 60_000 }).toBeGreaterThan(9);

@@ -1,23 +1,26 @@
 import { expect, test } from '@playwright/test';
-import { finished, maxTokens, ready, tokens, watch } from './lab.ts';
+import { finished, maxTokens, ready, tokens, watch, withSettings } from './lab.ts';
 
-test('Stop works within a token, and the next run is not disturbed by it', async ({ page }) => {
-  watch(page);
-  await page.goto('./');
-  await ready(page);
-  await maxTokens(page, 200);
-  await page.getByRole('button', { name: 'Generate' }).click();
-  await expect(page.getByText('recorded', { exact: true })).toHaveCount(0);
-  await expect.poll(async () => (await tokens(page, 0)).length, { timeout: 60_000 }).toBeGreaterThan(1);
-  await page.keyboard.press('Escape');
-  await expect(page.getByText('stopped', { exact: true })).toBeVisible();
-  const there = (await tokens(page, 0)).length;
-  expect(there).toBeLessThan(200);
-  await page.waitForTimeout(2000);
-  expect((await tokens(page, 0)).length).toBe(there);
+for (const engine of ['webgpu', 'onnx'] as const) {
+  test(`Stop works within a token, and the next run is not disturbed by it: ${engine}`, async ({ page }) => {
+    watch(page);
+    await withSettings(page, { engine });
+    await page.goto('./');
+    await ready(page);
+    await maxTokens(page, 200);
+    await page.getByRole('button', { name: 'Generate' }).click();
+    await expect(page.getByText('recorded', { exact: true })).toHaveCount(0);
+    await expect.poll(async () => (await tokens(page, 0)).length, { timeout: 60_000 }).toBeGreaterThan(1);
+    await page.keyboard.press('Escape');
+    await expect(page.getByText('stopped', { exact: true })).toBeVisible();
+    const there = (await tokens(page, 0)).length;
+    expect(there).toBeLessThan(200);
+    await page.waitForTimeout(2000);
+    expect((await tokens(page, 0)).length).toBe(there);
 
-  await maxTokens(page, 4);
-  await page.getByRole('button', { name: 'Generate' }).click();
-  await finished(page);
-  expect((await tokens(page, 0)).length).toBe(4);
-});
+    await maxTokens(page, 4);
+    await page.getByRole('button', { name: 'Generate' }).click();
+    await finished(page);
+    expect((await tokens(page, 0)).length).toBe(4);
+  });
+}
