@@ -42,6 +42,8 @@ function remoteFiles({ model, hub, page }: LoadRequest): FileAccess {
         place: 'the browser’s storage',
         problem: `${place.name} is not stored here; drop its files again`,
       });
+    case 'runner':
+      throw new TillerError('internal', { problem: 'the weights of a runner’s model stay on the runner' });
   }
 }
 

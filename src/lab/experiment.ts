@@ -7,7 +7,9 @@ export type ModelPlace =
   | { readonly kind: 'embedded'; readonly name: string }
   | { readonly kind: 'hub'; readonly name: string }
   | { readonly kind: 'url'; readonly url: string }
-  | { readonly kind: 'stored'; readonly name: string };
+  | { readonly kind: 'stored'; readonly name: string }
+  /** A model of a runner, by the runner's address. The token for it is never a part of this: places go into links and receipts. */
+  | { readonly kind: 'runner'; readonly address: string; readonly name: string };
 
 export interface ModelChoice {
   readonly place: ModelPlace;
@@ -81,6 +83,8 @@ export function placeLabel(place: ModelPlace): string {
       return place.url;
     case 'stored':
       return place.name;
+    case 'runner':
+      return `${place.name} on ${place.address.replace(/^https?:\/\//, '')}`;
   }
 }
 

@@ -44,6 +44,7 @@ const place = v.variant('kind', [
   v.strictObject({ kind: v.literal('hub'), name: text }),
   v.strictObject({ kind: v.literal('url'), url: text }),
   v.strictObject({ kind: v.literal('stored'), name: text }),
+  v.strictObject({ kind: v.literal('runner'), address: v.pipe(text, v.url()), name: text }),
 ]);
 
 const packed = v.strictObject({

@@ -3,6 +3,7 @@ import { samePlace } from '../experiment.ts';
 import { decodeLink, isRecipeOnly, unpackExperiment } from '../share.ts';
 import { readRun } from '../run-record.ts';
 import { lab } from './lab.svelte.ts';
+import { moved } from './moved.svelte.ts';
 import { notices } from './notices.svelte.ts';
 import { router } from './router.svelte.ts';
 import { run } from './run.svelte.ts';
@@ -30,7 +31,9 @@ class Opening {
   /** Loads the experiment's model; then runs what was waiting for it, and makes directions that a link brought as a recipe only. */
   async loadModel(): Promise<void> {
     this.needsModel = null;
+    const left = run.record;
     if (!(await session.load(lab.model))) return;
+    await moved.leave(left);
     run.modelReady();
     await this.refill();
   }
