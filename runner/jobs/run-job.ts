@@ -19,7 +19,7 @@ import type { BoundGraph } from '../../src/graph/document.ts';
 import { graphHash } from '../../src/graph/hash.ts';
 import { writeGraph } from '../../src/graph/vectors.ts';
 import { boundJobGraph } from '../../src/jobs/job-graph.ts';
-import type { ChoiceResult, DamageResult, FitResult, JobResult, SweepResult } from '../../src/jobs/job-result.ts';
+import type { ChoiceResult, DamageResult, FitResult, JobResult, SweepResult, WrittenGraph } from '../../src/jobs/job-result.ts';
 import type { ChoiceEvaluation, DamageEvaluation, EvaluateJob, FitJob, JobExamples, SweepJob } from '../../src/jobs/job.ts';
 import type { ModelFiles } from '../../src/model/model.ts';
 import { needQuestions } from '../example-options.ts';
@@ -70,14 +70,21 @@ async function runFits({ examples, recipe, seeds }: FitJob, run: Run): Promise<F
       }),
     );
   }
-  const { json, safetensors } = writeGraph(runs[0].graph);
+  const [{ graph, fitted }] = runs;
+  const { ranking, chosen, fixed } = fitted;
   return {
     kind: 'fit',
     engine: engineDocument(engine, files),
-    graph: { json, safetensors: safetensors && base64(safetensors) },
+    graph: writtenGraph(graph),
+    fitted: { graph: writtenGraph(fitted.graph), ranking, chosen, ...(fixed && { fixed }) },
     data: set.sha256,
     reports: runs.map((one) => one.report),
   };
+}
+
+function writtenGraph(graph: BoundGraph): WrittenGraph {
+  const { json, safetensors } = writeGraph(graph);
+  return { json, safetensors: safetensors && base64(safetensors) };
 }
 
 async function runSweepJob({ examples: given, recipe, graph }: SweepJob, run: Run): Promise<SweepResult> {

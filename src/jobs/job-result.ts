@@ -1,6 +1,7 @@
 import type { Damage } from '../evals/condition.ts';
 import type { ChoiceEstimates } from '../evals/multiple-choice.ts';
 import type { FitReport } from '../fit/report.ts';
+import type { Fitted } from '../methods/method.ts';
 
 /** What a job gives at its end, as JSON. The command line makes the same of it as of a run of its own. */
 export type JobResult = FitResult | SweepResult | ChoiceResult | DamageResult;
@@ -10,10 +11,18 @@ interface Result {
   readonly engine: Readonly<Record<string, unknown>>;
 }
 
+/** Text of `G.json`, and base64 of `G.safetensors` where it has vectors. */
+export interface WrittenGraph {
+  readonly json: string;
+  readonly safetensors: string | null;
+}
+
 export interface FitResult extends Result {
   readonly kind: 'fit';
-  /** The first seed's graph: text of `G.json`, and base64 of `G.safetensors` where it has vectors. */
-  readonly graph: { readonly json: string; readonly safetensors: string | null };
+  /** The first seed's. */
+  readonly graph: WrittenGraph;
+  /** All that the first seed's method fitted, so that other points of its sweep can be taken too. */
+  readonly fitted: Pick<Fitted, 'ranking' | 'chosen' | 'fixed'> & { readonly graph: WrittenGraph };
   /** Hash of the set of examples. */
   readonly data: string;
   /** By seed. */
