@@ -17,4 +17,4 @@ export interface Command {
   readonly run: (options: Options, output: Output, signal: AbortSignal) => Promise<void>;
 }
 
-export const engineOptions = ['engine', 'quantize', 'precision', 'anyway'] as const;
+export const engineOptions = ['engine', 'quantize', 'precision', 'no-weight-cache', 'anyway'] as const;

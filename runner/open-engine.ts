@@ -4,13 +4,15 @@ import type { WebGpuHost } from '../src/engine/webgpu/host.ts';
 import { TillerError } from '../src/errors/error.ts';
 import { driftNote, measureDrift } from '../src/model/drift.ts';
 import type { ModelFiles } from '../src/model/model.ts';
-import type { Quantization } from '../src/model/weights.ts';
+import type { Quantization, WeightSource } from '../src/model/weights.ts';
 import type { PlanEngine } from '../src/model/memory-plan.ts';
 import { refuseTooLarge } from '../src/model/memory-room.ts';
 import { adapterOptions, adapterRoom, hostRoom } from './machine-room.ts';
 import type { OpenedModel } from './open-model.ts';
-import type { Options } from './options.ts';
+import { usage, type Options } from './options.ts';
 import { loadProgress, type Output } from './output.ts';
+import { removePacked } from './packed-files.ts';
+import { openCachedWeights, type CacheMode } from './weight-cache.ts';
 
 const engines = ['auto', 'webgpu', 'reference', 'onnx', 'remote'] as const;
 const quantizations = ['none', 'q8', 'q4'] as const;
@@ -21,6 +23,7 @@ export interface EngineChoice {
   /** Null: the known model's own, else none. */
   readonly quantization: (typeof quantizations)[number] | null;
   readonly precision: (typeof precisions)[number];
+  readonly weightCache: CacheMode;
   /** Load whatever the count of memory says. */
   readonly anyway: boolean;
 }
@@ -33,8 +36,16 @@ export function engineChoice(options: Options): EngineChoice {
     engine,
     quantization: options.text('quantize') === null ? null : options.choice('quantize', quantizations, 'none'),
     precision: options.choice('precision', precisions, 'auto'),
+    weightCache: options.flag('no-weight-cache') ? 'off' : cacheMode(),
     anyway: options.flag('anyway'),
   };
+}
+
+/** @throws usage */
+function cacheMode(): CacheMode {
+  const mode = process.env.TILLER_WEIGHT_CACHE ?? 'auto';
+  if (mode === 'auto' || mode === 'always' || mode === 'off') return mode;
+  throw usage(`TILLER_WEIGHT_CACHE is "${mode}", expected auto, always or off`);
 }
 
 /**
@@ -58,8 +69,6 @@ export async function openEngine(
   if (!choice.anyway) await refuseWithoutRoom(files, choice, quantization, context, taken.engine);
   if (choice.quantization === null && quantization !== 'none')
     output.note(`weights are kept as ${quantization}; --quantize none keeps them in 16 or 32 bits`);
-  if (quantization !== 'none' && files.stored[0] !== 'safetensors')
-    output.note(driftNote(await measureDrift(files.spec, files.source, quantization, { signal }), files.stored));
   const options: LoadOptions = {
     quantization,
     precision: choice.precision,
@@ -68,17 +77,56 @@ export async function openEngine(
     signal,
     now: () => performance.now(),
   };
-  if (taken.engine === 'webgpu') return webGpu(files, options, output);
-  if (taken.engine === 'reference') return reference(files, options);
-  if (taken.missing === null) return onnx(files, options, use);
+  if (taken.engine === 'reference') {
+    if (drifts(files, quantization)) output.note(await drifted(files, quantization, signal));
+    return reference(files, options);
+  }
+  const load = (source: WeightSource): Promise<Engine> =>
+    taken.engine === 'webgpu' ? webGpu({ ...files, source }, options, output) : onnx({ ...files, source }, options, use);
+  if (taken.missing === null) return withCachedWeights(files, choice, quantization, output, signal, load);
   try {
-    const engine = await onnx(files, options, use);
+    const engine = await withCachedWeights(files, choice, quantization, output, signal, load);
     output.note(`no GPU (${taken.missing}): the model runs on the CPU with ONNX Runtime; --engine webgpu takes a software driver`);
     return engine;
   } catch (error) {
     if (!(error instanceof TillerError && error.code === 'request/engine')) throw error;
     output.note(`no GPU (${taken.missing}), and no ONNX Runtime: the slow reference engine runs. ${error.message}`);
     return reference(files, options);
+  }
+}
+
+/** Whether the weights were stored in fewer bits than engines offer, so that quantising them again moves them. */
+const drifts = ({ stored }: ModelFiles, quantization: Quantization): quantization is 'q8' | 'q4' =>
+  quantization !== 'none' && stored[0] !== 'safetensors';
+
+const drifted = async ({ spec, source, stored }: ModelFiles, quantization: 'q8' | 'q4', signal: AbortSignal): Promise<string> =>
+  driftNote(await measureDrift(spec, source, quantization, { signal }), stored);
+
+/** Loads with packed weights where some are kept, and keeps those that were packed now. Damaged ones are packed anew. */
+async function withCachedWeights(
+  files: OpenedModel,
+  choice: EngineChoice,
+  quantization: Quantization,
+  output: Output,
+  signal: AbortSignal,
+  load: (source: WeightSource) => Promise<Engine>,
+): Promise<Engine> {
+  for (let again = false; ; again = true) {
+    const describe = (): Promise<string> => (drifts(files, quantization) ? drifted(files, quantization, signal) : Promise.resolve(''));
+    const weights = await openCachedWeights(files, quantization, choice.weightCache, describe, signal);
+    if (weights.note) output.note(weights.note);
+    if (weights.reads !== null) output.note(`packed weights are read from ${weights.reads}`);
+    try {
+      const engine = await load(weights.source);
+      const said = await weights.finish();
+      if (said !== null) output.note(said);
+      return engine;
+    } catch (error) {
+      await weights.discard();
+      if (again || weights.reads === null || !(error instanceof TillerError && error.code === 'model/packed-damaged')) throw error;
+      output.note(`${error.message} They are packed anew.`);
+      await removePacked(weights.reads);
+    }
   }
 }
 

@@ -37,7 +37,7 @@ export function namedRepository(name: string): string {
 }
 
 /** A folder, and the weight file of it that was asked for by name. */
-interface Place {
+export interface Place {
   readonly folder: string;
   readonly weights?: string;
 }
@@ -72,6 +72,7 @@ async function modelPlace(model: string, output: Output, signal: AbortSignal): P
 export interface OpenedModel extends ModelFiles {
   /** What a known model is loaded as unless a person asks for something else. */
   readonly quantization: Quantization;
+  readonly place: Place;
 }
 
 /** Opens `--model M` and says what in it was not used. @throws model/*, network/failed, file/unwritable */
@@ -81,5 +82,5 @@ export async function openModelOption(model: string, output: Output, signal: Abo
   for (const note of files.notes) output.note(note);
   const known = isFolder(model) || weights !== undefined ? null : knownModel(model);
   const quantization = known?.quantization ?? files.suggested;
-  return { ...files, quantization };
+  return { ...files, quantization, place: { folder, ...(weights === undefined ? {} : { weights }) } };
 }

@@ -26,6 +26,7 @@ const rows = {
   context: { value: 'N', doc: 'tokens of the longest sequence that memory is counted for (4096, or what the model takes)' },
   lanes: { value: 'N', doc: 'sequences side by side that memory is counted for, the unedited one among them (2)' },
   memory: { value: 'BYTES', doc: 'memory to plan for, such as 24GiB or 8e9; what the machine has free where it is not given' },
+  'no-weight-cache': { value: null, doc: 'neither read nor keep packed weights beside the model (TILLER_WEIGHT_CACHE=off does the same)' },
   anyway: { value: null, doc: 'load the model even where it does not fit by the count' },
   prompt: { value: 'TEXT', doc: 'text to go on from' },
   chat: { value: 'FILE', doc: 'JSON list of messages, [{"role": "user", "content": "..."}], put into the model\'s chat template' },

@@ -77,6 +77,11 @@ const rows = {
     why: 'The device computes something else than the model: a driver bug, or damaged weights.',
     fix: 'Try precision f32, another browser or driver; verify the weights.',
   },
+  'model/packed-damaged': {
+    what: 'The packed weights in {file} are damaged: {name} differs from its checksum.',
+    why: 'Packed weights are compared with their checksums while they are loaded.',
+    fix: 'Run it again: they are removed and packed anew from the source.',
+  },
   'model/too-large': {
     what: '{name} does not fit: {problem}.',
     why: 'What a model needs is counted from its shape before anything is read or allocated.',

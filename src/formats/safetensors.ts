@@ -94,6 +94,12 @@ export function parseSafetensorsHeader(header: Uint8Array, fileSize: number, fil
   return entries;
 }
 
+/** `__metadata__` of a header that `parseSafetensorsHeader` has accepted: a map of strings, or undefined. */
+export function safetensorsMetadata(header: Uint8Array): unknown {
+  const json = readJson(header, 4);
+  return 'value' in json && isRecord(json.value) ? json.value.__metadata__ : undefined;
+}
+
 /** The format allows neither overlaps nor holes: either means that the header lies. */
 function checkCoverage(entries: ReadonlyMap<string, SafetensorsEntry>, dataStart: number, fileSize: number, file: string): void {
   const inOrder = [...entries].sort(([, a], [, b]) => a.start - b.start || a.end - b.end);

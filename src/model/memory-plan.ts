@@ -1,5 +1,5 @@
 import { tensorLayout } from './layout.ts';
-import { LARGE_TABLE_BYTES, parameterCount } from './memory.ts';
+import { keptAs, parameterCount } from './memory.ts';
 import { GROUP, groupsOf } from './quantize.ts';
 import { elementBytes } from './row-tensors.ts';
 import type { ModelSpec } from './spec.ts';
@@ -140,14 +140,6 @@ function gpuProjections(spec: ModelSpec, stored: PlanOptions['stored']): Set<Ten
   return [...storedTogether(spec, stored)].filter(([key]) => !key.endsWith(' -1')).map(([, dtypes]) => dtypes);
 }
 
-const isTable = ({ role }: TensorRequirement): boolean => role === 'embed' || role === 'head';
-
-/** How a matrix is kept: tables are quantised to int8 and only where they are large. */
-function kindOf(requirement: TensorRequirement, dtype: TensorDtype, quantization: Quantization): Quantization {
-  if (quantization === 'none' || !isTable(requirement)) return quantization;
-  return countOf(requirement.shape) * elementBytes[dtype] > LARGE_TABLE_BYTES ? 'q8' : 'none';
-}
-
 /** Rows padded to groups of 32 inputs, scales in half precision. Tied heads are the embedding. */
 function gpuWeights(spec: ModelSpec, { quantization, precision, stored }: PlanOptions): { weights: number; largestPiece: number } {
   const groups = storedTogether(spec, stored);
@@ -160,7 +152,7 @@ function gpuWeights(spec: ModelSpec, { quantization, precision, stored }: PlanOp
       weights += shape[0] * 4;
       continue;
     }
-    const kind = kindOf(requirement, dtypeOf(stored, name), quantization);
+    const kind = keptAs(requirement, dtypeOf(stored, name), quantization);
     const mixed = (groups.get(matrixKey(requirement))?.size ?? 1) > 1;
     const wide = precision === 'f16' ? 2 : mixed ? 4 : elementBytes[dtypeOf(stored, name)];
     const bytes = shape[0] * groupsOf(shape[1]) * (kind === 'none' ? GROUP * wide : (kind === 'q4' ? GROUP / 2 : GROUP) + 2);
@@ -176,7 +168,7 @@ function hostWeights(spec: ModelSpec, { quantization, stored }: PlanOptions): { 
   const pieces = new Map<string, number>();
   const product = (requirement: TensorRequirement): number => {
     const [rows, cols] = requirement.shape;
-    const kind = kindOf(requirement, dtypeOf(stored, requirement.name), quantization);
+    const kind = keptAs(requirement, dtypeOf(stored, requirement.name), quantization);
     const bytes = kind === 'none' ? rows * cols * 4 : rows * groupsOf(cols) * ((kind === 'q4' ? GROUP / 2 : GROUP) + 4);
     const key = matrixKey(requirement);
     pieces.set(key, (pieces.get(key) ?? 0) + bytes);
@@ -193,7 +185,7 @@ function hostWeights(spec: ModelSpec, { quantization, stored }: PlanOptions): { 
       continue;
     }
     const dtype = dtypeOf(stored, name);
-    const kind = kindOf(requirement, dtype, quantization);
+    const kind = keptAs(requirement, dtype, quantization);
     weights += kind === 'none' ? countOf(shape) * elementBytes[dtype] : shape[0] * groupsOf(shape[1]) * (GROUP + 2);
     if (spec.tiedHead) weights += product(requirement);
   }

@@ -1,3 +1,5 @@
+import type { QuantizedRows } from './quantize.ts';
+
 /** Tensors of a model on disk or on the net, readable in pieces: nothing is ever held whole. */
 
 export type TensorDtype = 'F32' | 'F16' | 'BF16';
@@ -14,6 +16,11 @@ export interface WeightSource {
   readonly identity: string;
   /** Bytes [start, end) of a tensor's data. Throws `model/file` when the file ends early, `network/failed` when it cannot be fetched. */
   read(name: string, start: number, end: number, signal?: AbortSignal): Promise<Uint8Array>;
+  /**
+   * Rows [first, first + count) of a matrix as `quantizeRows` makes them, where a source has or keeps them packed; null where it has not.
+   * Engines ask `readPackedRows`, which falls back to reading and packing.
+   */
+  readonly packed?: (name: string, kind: 'q8' | 'q4', first: number, count: number, signal?: AbortSignal) => Promise<QuantizedRows | null>;
 }
 
 /** What a weight is for. `layer` roles repeat per layer. */

@@ -1,7 +1,8 @@
 import { decodeF32 } from '../../formats/safetensors.ts';
 import { checkTensors } from '../../model/layout.ts';
 import { LARGE_TABLE_BYTES } from '../../model/memory.ts';
-import { dequantizeRows, GROUP, groupsOf, quantizeRows } from '../../model/quantize.ts';
+import { readPackedRows } from '../../model/packed-rows.ts';
+import { dequantizeRows, GROUP, groupsOf, type QuantizedRows } from '../../model/quantize.ts';
 import type { ModelSpec } from '../../model/spec.ts';
 import type { Quantization, TensorDtype, TensorInfo, TensorRole, WeightSource } from '../../model/weights.ts';
 import { throwIfAborted } from '../request.ts';
@@ -101,14 +102,9 @@ export class WeightReader {
     const groups = groupsOf(inputs);
     const data = new Uint8Array(outputs * groups * (kind === 'q4' ? GROUP / 2 : GROUP));
     const scales = new Uint16Array(outputs * groups);
-    let row = 0;
-    await this.pieces(info, inputs, (bytes) => {
-      const values = decodeF32(bytes, info.dtype, info.name);
-      const rows = values.length / inputs;
-      const quantized = quantizeRows(values, rows, inputs, kind);
-      data.set(quantized.data, (row * data.length) / outputs);
-      scales.set(quantized.scales, row * groups);
-      row += rows;
+    await this.packedPieces(info, kind, (packed, row) => {
+      data.set(packed.data, (row * data.length) / outputs);
+      scales.set(packed.scales, row * groups);
     });
     return { outputs, inputs, weights: { kind, quantized: { data, scales } }, bias };
   }
@@ -117,14 +113,26 @@ export class WeightReader {
   private async expanded(info: TensorInfo, kind: 'q8' | 'q4', bias: Float32Array | null): Promise<Matrix> {
     const [outputs, inputs] = info.shape;
     const values = new Float32Array(outputs * inputs);
-    let at = 0;
-    await this.pieces(info, inputs, (bytes) => {
-      const stored = decodeF32(bytes, info.dtype, info.name);
-      const rows = stored.length / inputs;
-      values.set(dequantizeRows(quantizeRows(stored, rows, inputs, kind), rows, inputs, kind), at);
-      at += stored.length;
-    });
+    await this.packedPieces(info, kind, (packed, row, rows) => values.set(dequantizeRows(packed, rows, inputs, kind), row * inputs));
     return { outputs, inputs, weights: { kind: 'f32', values }, bias };
+  }
+
+  /** Hands packed rows over, some MiB of the stored matrix at a time. */
+  private async packedPieces(
+    info: TensorInfo,
+    kind: 'q8' | 'q4',
+    use: (packed: QuantizedRows, row: number, rows: number) => void,
+  ): Promise<void> {
+    const [outputs, inputs] = info.shape;
+    const rowBytes = inputs * dtypeBytes[info.dtype];
+    const step = Math.max(1, Math.floor(PIECE / rowBytes));
+    for (let row = 0; row < outputs; row += step) {
+      throwIfAborted(this.signal);
+      const rows = Math.min(step, outputs - row);
+      use(await readPackedRows(this.source, info, kind, row, rows, this.signal), row, rows);
+      this.done += rows * rowBytes;
+      this.onProgress(Math.min(this.done, this.total), this.total);
+    }
   }
 
   /** Hands a tensor's bytes over in pieces of whole units of `unit` elements. */

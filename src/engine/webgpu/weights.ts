@@ -1,6 +1,7 @@
 import { bf16ToF32, f16ToF32, f32ToF16 } from '../../formats/float16.ts';
 import { LARGE_TABLE_BYTES } from '../../model/memory.ts';
-import { GROUP, groupsOf, quantizeRows } from '../../model/quantize.ts';
+import { readPackedRows } from '../../model/packed-rows.ts';
+import { GROUP, groupsOf } from '../../model/quantize.ts';
 import type { Quantization, TensorDtype, TensorInfo, WeightSource } from '../../model/weights.ts';
 import type { Memory } from './memory.ts';
 
@@ -69,8 +70,7 @@ interface PackedRows {
 }
 
 /** Rows as they lie in a file, turned into rows as they lie on the device. */
-function packRows(bytes: Uint8Array, dtype: TensorDtype, rows: number, cols: number, format: WeightFormat): PackedRows {
-  if (format === 'q4' || format === 'q8') return quantizeRows(toF32(bytes, dtype), rows, cols, format);
+function storedRows(bytes: Uint8Array, dtype: TensorDtype, rows: number, cols: number, format: 'f32' | 'f16' | 'bf16'): PackedRows {
   const rowBytes = groupsOf(cols) * 4 * octetBytes[format];
   let source = bytes;
   if (storedFormat[dtype] !== format) {
@@ -212,9 +212,14 @@ export class WeightUploader {
   private async tensorRows(info: TensorInfo, first: number, count: number, format: WeightFormat): Promise<PackedRows> {
     const cols = info.shape[1];
     const rowBytes = cols * elementBytes[info.dtype];
+    if (format === 'q4' || format === 'q8') {
+      const packed = await readPackedRows(this.source, info, format, first, count, this.signal);
+      this.onBytes(count * rowBytes);
+      return packed;
+    }
     const bytes = await this.source.read(info.name, first * rowBytes, (first + count) * rowBytes, this.signal);
     this.onBytes(bytes.byteLength);
-    return packRows(bytes, info.dtype, count, cols, format);
+    return storedRows(bytes, info.dtype, count, cols, format);
   }
 
   private async write(buffer: GPUBuffer, offset: number, bytes: Uint8Array): Promise<void> {
