@@ -97,17 +97,17 @@ const rows = {
   'device/no-api': {
     what: 'This browser has no WebGPU.',
     why: 'navigator.gpu is missing.',
-    fix: 'Use a current Chrome, Edge, Firefox or Safari; the lab goes on with the slower reference engine.',
+    fix: 'Use a current Chrome, Edge, Firefox or Safari, or the CPU engine, which `auto` takes.',
   },
   'device/insecure': {
     what: 'WebGPU is not available on an insecure page.',
     why: 'Browsers offer WebGPU only over https or on localhost.',
-    fix: 'Open the lab over https or from localhost.',
+    fix: 'Open the lab over https or from localhost; `auto` takes the CPU engine meanwhile.',
   },
   'device/no-adapter': {
     what: 'No GPU adapter is available.',
     why: '{reason}',
-    fix: 'Enable hardware acceleration, update the graphics driver, or install a Vulkan driver.',
+    fix: 'Enable hardware acceleration, update the graphics driver, or use the CPU engine, which `auto` takes.',
   },
   'device/lost': {
     what: 'The GPU device was lost: {reason}',
@@ -115,9 +115,14 @@ const rows = {
     fix: 'Load the model again; graph and text are kept, and generation can resume.',
   },
   'device/out-of-memory': {
-    what: 'Not enough GPU memory: {what} needs {needed}.',
-    why: 'The allocation was refused by the device.',
+    what: 'Not enough memory: {what} needs {needed}.',
+    why: 'The allocation was refused by the device or the browser.',
     fix: 'Choose a smaller model, int4 weights, fewer lanes or a shorter context.',
+  },
+  'device/wasm-memory': {
+    what: 'The model needs {needed} of WebAssembly memory: {weights} of weights and {more} to load and run them.',
+    why: 'A page has {limit} of it at most, whatever the machine has; this is counted before anything is loaded.',
+    fix: 'Keep weights in int4 or int8, or choose a smaller model, WebGPU, or the command line, which has all memory of the machine.',
   },
   'device/limits': {
     what: 'The GPU is too limited: {limit} is {got}, needed {needed}.',

@@ -19,11 +19,16 @@ export class EngineClient {
   readonly #host: Remote<HostApi>;
   readonly #stop: () => void;
   #next = 1;
+  #asked = 0;
+  #leave: (error: TillerError) => void = () => undefined;
+  /** Rejects when the worker is ended: it answers nothing any more. */
+  readonly #left = new Promise<never>((_, reject) => (this.#leave = reject));
 
   /** @param stop ends the worker */
   constructor(endpoint: Endpoint, stop: () => void) {
     this.#host = wrap<HostApi>(endpoint);
     this.#stop = stop;
+    this.#left.catch(() => undefined);
   }
 
   async #ask<T>(signal: AbortSignal | undefined, ask: (id: number) => Promise<Outcome<T>>): Promise<T> {
@@ -31,11 +36,13 @@ export class EngineClient {
     const id = this.#next++;
     const cancel = (): void => void this.#host.cancel(id);
     signal?.addEventListener('abort', cancel, { once: true });
+    this.#asked += 1;
     try {
-      const outcome = await ask(id);
+      const outcome = await Promise.race([ask(id), this.#left]);
       if (!outcome.ok) throw TillerError.fromJSON(outcome.error);
       return outcome.value;
     } finally {
+      this.#asked -= 1;
       signal?.removeEventListener('abort', cancel);
     }
   }
@@ -129,7 +136,14 @@ export class EngineClient {
     return this.#ask(undefined, () => this.#host.remove(key));
   }
 
+  /** Whether something that was asked for is not answered yet. */
+  get busy(): boolean {
+    return this.#asked > 0;
+  }
+
+  /** Ends the worker; whatever is not answered fails with request/aborted. */
   dispose(): void {
+    this.#leave(new TillerError('request/aborted'));
     this.#host[releaseProxy]();
     this.#stop();
   }

@@ -180,6 +180,19 @@ describe('the engine behind the worker', () => {
     client.dispose();
   });
 
+  it('is busy until it has answered, and answers nothing once it is ended', async () => {
+    const { client } = connect();
+    expect(client.busy).toBe(false);
+    const loading = client.load(load, () => undefined);
+    expect(client.busy).toBe(true);
+    await loading;
+    expect(client.busy).toBe(false);
+    const running = client.generate(request(1e9), () => undefined, never);
+    client.dispose();
+    await expect(running).rejects.toMatchObject({ code: 'request/aborted' });
+    expect(client.busy).toBe(false);
+  });
+
   it('wraps what is no error of the catalogue', async () => {
     const { client } = connect({ open: () => Promise.reject(new RangeError('odd')) });
     await expect(client.load(load, () => undefined)).rejects.toMatchObject({

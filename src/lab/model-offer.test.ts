@@ -24,8 +24,10 @@ describe('offers of known models', () => {
     expect(offerModel(known('stories15M'), 'none', noGpu, 1).reason).toBeNull();
   });
 
-  it('say when there is no WebGPU or too little memory', () => {
-    expect(offerModel(known('llama-3.2-1b'), 'q4', noGpu, null).reason).toContain('no WebGPU');
+  it('say when there is too little memory, of the machine or of WebAssembly', () => {
+    expect(offerModel(known('llama-3.2-1b'), 'q4', noGpu, null).reason).toBeNull();
+    expect(offerModel(known('llama-3.2-1b'), 'none', noGpu, null).reason).toContain('of WebAssembly memory');
+    expect(offerModel(known('llama-3.2-1b'), 'none', noGpu, null, 'webgpu').reason).toBeNull();
     expect(offerModel(known('llama-3.2-1b'), 'none', null, 2 ** 30).reason).toContain('of memory');
   });
 

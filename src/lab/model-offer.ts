@@ -1,4 +1,6 @@
 import type { DeviceReport } from './engine-protocol.ts';
+import { DEFAULT_CONTEXT, WASM_MEMORY, wasmNeeded } from '../model/cpu-memory.ts';
+import { chooseEngine, type EngineChoice } from './engine-choice.ts';
 import { knownShape, type KnownModel } from '../model/known.ts';
 import { planMemory } from '../model/memory-plan.ts';
 import type { Quantization } from '../model/weights.ts';
@@ -17,14 +19,19 @@ export interface Offer {
 
 /** Context that memory is counted for. */
 const context = 2048;
-/** What the reference engine is given at most; it keeps weights in f32 on the CPU. */
-const referenceParameters = 100e6;
 
 /**
  * @param memory bytes of memory that the browser tells of (it tells no GPU memory), or null where it tells nothing
+ * @param engine what a person chose
  */
-export function offerModel(model: KnownModel, quantization: Quantization, device: DeviceReport | null, memory: number | null): Offer {
-  const { spec, parameters, downloadBytes } = knownShape(model);
+export function offerModel(
+  model: KnownModel,
+  quantization: Quantization,
+  device: DeviceReport | null,
+  memory: number | null,
+  engine: EngineChoice = 'auto',
+): Offer {
+  const { spec, downloadBytes } = knownShape(model);
   const memoryBytes = planMemory(spec, { engine: 'webgpu', quantization, stored: model.stored, context, lanes: 2 }).total;
   const usable = model.sources.filter((source) => source.unsupported === null);
   const open = usable.find((source) => !source.gated) ?? null;
@@ -39,7 +46,9 @@ export function offerModel(model: KnownModel, quantization: Quantization, device
   function whyNot(): string | null {
     if (usable.length === 0) return 'It needs the ONNX reader, which is not there yet.';
     if (!open) return 'Its files can only be read with an access token.';
-    if (device?.problem && parameters > referenceParameters) return `It needs WebGPU. ${device.problem.message}`;
+    const { total } = wasmNeeded(spec, { quantization, stored: model.stored, context: DEFAULT_CONTEXT });
+    if (device && chooseEngine(engine, device).engine === 'onnx' && total > WASM_MEMORY)
+      return `On the CPU it needs ${formatBytes(total)}, and a page has ${formatBytes(WASM_MEMORY)} of WebAssembly memory at most. It needs WebGPU, or fewer bits.`;
     if (memory !== null && memoryBytes > memory)
       return `It needs ${formatBytes(memoryBytes)} of memory; this device has about ${formatBytes(memory)}.`;
     return null;

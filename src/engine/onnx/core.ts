@@ -1,6 +1,7 @@
 import { TillerError } from '../../errors/error.ts';
 import type { Plan } from '../../graph/plan.ts';
 import type { PointName } from '../../graph/points.ts';
+import { CPU_ROWS } from '../../model/cpu-memory.ts';
 import type { ModelInfo } from '../engine.ts';
 import { Pause } from '../pause.ts';
 import { KvCache } from './cache.ts';
@@ -9,8 +10,7 @@ import type { EditedRow, Interventions } from './interventions.ts';
 import type { OnnxModel } from './model.ts';
 import { Scratch } from './scratch.ts';
 
-/** Most rows of one forward call: enough for products to run at full speed, few enough that Stop is served soon. */
-export const MAX_ROWS = 256;
+export const MAX_ROWS = CPU_ROWS;
 /** Bytes of keys and values that sequences running side by side may take. */
 const CACHE_BYTES = 768 * 2 ** 20;
 const MAX_SLOTS = 64;

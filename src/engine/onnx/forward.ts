@@ -1,4 +1,5 @@
 import { forwardOrder, type PointName } from '../../graph/points.ts';
+import { CPU_LOGIT_BYTES } from '../../model/cpu-memory.ts';
 import type { Pause } from '../pause.ts';
 import { rmsNorm } from '../reference/ops/rmsNorm.ts';
 import { rotary } from '../reference/ops/rotary.ts';
@@ -39,9 +40,6 @@ export interface ForwardCall {
 }
 
 type Arrays = Readonly<Record<string, Float32Array>>;
-
-/** Bytes of logits held at once. */
-const LOGIT_BYTES = 64 * 2 ** 20;
 
 /**
  * One forward pass over rows of any sequences. Products take all rows together; attention takes the segments one after another. Edits
@@ -202,7 +200,7 @@ class Pass {
     const wanted = touched ? needed : looked;
     const input = all && !touched ? this.gather('chosen', normed, looked) : normed;
     const place = new Map(looked.map((row, at) => [row, at]));
-    const block = Math.max(1, Math.floor(LOGIT_BYTES / (spec.vocab * 4)));
+    const block = Math.max(1, Math.floor(CPU_LOGIT_BYTES / (spec.vocab * 4)));
     for (let first = 0; first < wanted.length; first += block) {
       throwIfAborted(this.call.signal);
       const count = Math.min(block, wanted.length - first);

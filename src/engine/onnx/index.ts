@@ -3,8 +3,8 @@ import { compilePlan } from '../../graph/compile.ts';
 import type { BoundGraph, Lane } from '../../graph/document.ts';
 import { pointNames, pointWidth } from '../../graph/points.ts';
 import type { Refusal } from '../../graph/refusal.ts';
+import { DEFAULT_CONTEXT, expandsTo32, wasmNeeded } from '../../model/cpu-memory.ts';
 import { storedFingerprint } from '../../model/fingerprint.ts';
-import { parameterCount } from '../../model/memory.ts';
 import type { ModelSpec } from '../../model/spec.ts';
 import type { WeightSource } from '../../model/weights.ts';
 import type {
@@ -30,14 +30,12 @@ import type { OnnxRuntime } from './runtime.ts';
 import { score } from './score.ts';
 import { measureThreads } from './threads.ts';
 
-const DEFAULT_CONTEXT = 4096;
 const MAX_LANES = 64;
-/** Most bytes of weights that quantised ones are expanded to, where that is faster: a WebAssembly memory holds 4 GiB. */
-const EXPANDED_BYTES = 1.5 * 2 ** 30;
 
 /**
  * The engine on the CPU, on ONNX Runtime's kernels: onnxruntime-node or onnxruntime-web, whichever `runtime` is.
- * Throws model/tensor-missing, model/tensor-shape, model/file, model/self-test, device/limits (precision f16), device/out-of-memory,
+ * Throws model/tensor-missing, model/tensor-shape, model/file, model/self-test, device/limits (precision f16), device/wasm-memory,
+ * device/out-of-memory,
  * request/invalid, request/aborted.
  */
 export async function createOnnxEngine(spec: ModelSpec, source: WeightSource, runtime: OnnxRuntime, options: OnnxOptions): Promise<Engine> {
@@ -53,7 +51,8 @@ export async function createOnnxEngine(spec: ModelSpec, source: WeightSource, ru
   const quantization = options.quantization ?? 'none';
   // Like f16 on a GPU, int8 activations are for who did not ask for f32.
   const level = options.precision === 'f32' ? 0 : 4;
-  const expand = quantization !== 'none' && runtime.expandsWeights && 4 * parameterCount(spec) <= EXPANDED_BYTES;
+  const expand = runtime.expandsWeights && expandsTo32(spec, quantization);
+  if (runtime.memory !== null) mustFit(spec, source, runtime.memory, { quantization, context: maxContext });
   const reader = new WeightReader(
     spec,
     source,
@@ -91,6 +90,20 @@ export async function createOnnxEngine(spec: ModelSpec, source: WeightSource, ru
     await model.release();
     throw error;
   }
+}
+
+/** Counts before anything is allocated. @throws device/wasm-memory */
+function mustFit(
+  spec: ModelSpec,
+  source: WeightSource,
+  limit: number,
+  options: { readonly quantization: ModelInfo['quantization']; readonly context: number },
+): void {
+  const stored = [...source.tensors.values()].find(({ shape }) => shape.length === 2)?.dtype ?? 'F32';
+  const { weights, packing, working, total } = wasmNeeded(spec, { ...options, stored });
+  if (total <= limit) return;
+  const [needed, kept, more] = [total, weights, packing + working].map((bytes) => `${(bytes / 2 ** 30).toFixed(2)} GiB`);
+  throw new TillerError('device/wasm-memory', { needed, weights: kept, more, limit: `${limit / 2 ** 30} GiB` });
 }
 
 function products(quantization: ModelInfo['quantization'], level: number, expand: boolean): string {

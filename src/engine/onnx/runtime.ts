@@ -1,4 +1,5 @@
 import type { InferenceSession, InferenceSessionFactory, Tensor, TensorConstructor } from 'onnxruntime-common';
+import { TillerError } from '../../errors/error.ts';
 import type { PieceModel } from './model-proto.ts';
 
 /**
@@ -45,13 +46,20 @@ export class Piece {
     private readonly fills: boolean,
   ) {}
 
-  /** @param piece not used after this returns */
+  /** Throws device/out-of-memory. @param piece not used after this returns */
   static async create(runtime: OnnxRuntime, piece: PieceModel, threads: number): Promise<Piece> {
     const { InferenceSession, weightsApart, fillsOutputs } = runtime;
     const options = sessionOptions(threads);
     if (!weightsApart) return new Piece(await InferenceSession.create(piece.whole(), options), fillsOutputs);
     const { model, constants } = piece.apart();
-    return new Piece(await InferenceSession.create(model, { ...options, externalData: constants }), fillsOutputs);
+    try {
+      return new Piece(await InferenceSession.create(model, { ...options, externalData: constants }), fillsOutputs);
+    } catch (cause) {
+      if (!(cause instanceof Error && /bad_alloc|memory|allocat|aborted/i.test(cause.message))) throw cause;
+      const bytes = constants.reduce((sum, { data }) => sum + data.length, 0);
+      const needed = `${Math.ceil(bytes / 2 ** 20)} MiB more`;
+      throw new TillerError('device/out-of-memory', { what: 'a part of the model', needed }, { cause });
+    }
   }
 
   /** Computes `outputs` (a part of what the piece can give) into the arrays of the tensors handed in. */

@@ -1,4 +1,5 @@
 import type { Env, InferenceSessionFactory, TensorConstructor } from 'onnxruntime-common';
+import { WASM_MEMORY } from '../../model/cpu-memory.ts';
 import type { OnnxRuntime, ThreadChoice } from './runtime.ts';
 
 /** What of onnxruntime-web is used; its `wasm` entry has all of it. */
@@ -16,9 +17,6 @@ export interface WasmOptions {
   /** The .wasm file, where it has been read already. */
   readonly wasmBinary?: ArrayBuffer;
 }
-
-/** What a WebAssembly memory with 32-bit addresses holds. */
-const WASM_MEMORY = 2 ** 32;
 
 /**
  * ONNX Runtime in WebAssembly. Its kernels for quantised weights are five to ten times as slow as those for f32 with one row, and no

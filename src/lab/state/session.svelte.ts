@@ -52,6 +52,8 @@ class Session {
     this.#loading?.abort();
     const abort = new AbortController();
     this.#loading = abort;
+    // A WebAssembly memory never shrinks and its threads are fixed: the next model gets a new one.
+    if (this.loaded?.info.engine === 'onnx' && !this.client.busy) this.#end();
     this.state = { kind: 'loading', choice, progress: null };
     try {
       const request = { model: choice, page: document.baseURI, hub: settings.hub.replace(/\/+$/, ''), engine: settings.engine };
@@ -68,6 +70,7 @@ class Session {
     } catch (cause) {
       if (this.#loading !== abort) return false;
       const error = asError(cause);
+      if (error.code === 'device/out-of-memory') this.#end();
       this.state = error.code === 'request/aborted' ? { kind: 'none' } : { kind: 'failed', choice, error };
       return false;
     }
@@ -86,9 +89,14 @@ class Session {
   async recover(): Promise<boolean> {
     const { loaded } = this;
     if (!loaded) return false;
+    this.#end();
+    return this.load(loaded.choice);
+  }
+
+  /** The next request gets a fresh worker. */
+  #end(): void {
     this.#client?.dispose();
     this.#client = null;
-    return this.load(loaded.choice);
   }
 
   get label(): string {
