@@ -1,4 +1,4 @@
-import type { Engine } from '../src/engine/engine.ts';
+import type { Engine, LoadProgress } from '../src/engine/engine.ts';
 import type { LoadOptions } from '../src/engine/options.ts';
 import type { WebGpuHost } from '../src/engine/webgpu/host.ts';
 import { TillerError } from '../src/errors/error.ts';
@@ -63,6 +63,7 @@ export async function openEngine(
   output: Output,
   signal: AbortSignal,
   use: 'measure' | 'write' = 'measure',
+  onProgress: (progress: LoadProgress) => void = loadProgress(output),
 ): Promise<Engine> {
   const quantization = choice.quantization ?? files.quantization;
   const taken = choice.engine === 'auto' ? await automatic() : { engine: choice.engine, missing: null };
@@ -73,7 +74,7 @@ export async function openEngine(
     quantization,
     precision: choice.precision,
     ...(context === null ? {} : { maxContext: Math.min(files.spec.maxPositions, Math.max(context, 32)) }),
-    onProgress: loadProgress(output),
+    onProgress,
     signal,
     now: () => performance.now(),
   };

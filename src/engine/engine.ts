@@ -49,6 +49,8 @@ export interface ModelInfo extends ModelShape {
   readonly selfTest: { readonly maxDifference: number; readonly allowed: number } | null;
   /** Which kernel variants were chosen and why, one line each. */
   readonly kernels: readonly string[];
+  /** Address of the runner that holds the model; absent where it runs here. */
+  readonly runner?: string;
 }
 
 export interface Sampling {

@@ -181,6 +181,112 @@ const rows = {
     why: 'Only engines that exist on this machine can run.',
     fix: 'Use --engine auto, webgpu, onnx or reference.',
   },
+  // --- runners ------------------------------------------------------------------------------------------------------
+  'runner/address': {
+    what: 'This is no address of a runner: {address} ({problem})',
+    why: 'A runner is reached over http or https, at the address that `tiller serve` prints.',
+    fix: 'Give an address such as http://127.0.0.1:4600 or https://runner.example:4600.',
+  },
+  'runner/unreachable': {
+    what: 'No runner answers at {address}: {problem}',
+    why: 'It is not running, the address or port is another one, a firewall is between, or the runner does not know the origin of this page.',
+    fix: 'Start it with `tiller serve`, check the address, and allow this page there with --origin {origin}.',
+  },
+  'runner/mixed-content': {
+    what: 'The browser lets no page that came over https talk to {address}.',
+    why: 'From an https page, plain http is allowed to localhost only: anything else is mixed content and is blocked before it leaves the browser.',
+    fix: 'Give the runner TLS (--tls-cert and --tls-key, or a reverse proxy), reach it through `ssh -L 4600:127.0.0.1:4600 HOST` as http://localhost:4600, or open the lab over http.',
+  },
+  'runner/token': {
+    what: 'The runner wants a token: {problem}',
+    why: 'A runner that other machines can reach works only for who has its token; it was shown when the runner was started.',
+    fix: 'Give the token with --token, TILLER_RUNNER_TOKEN or in the page; a lost one is replaced by starting the runner again.',
+  },
+  'runner/origin': {
+    what: 'The runner does not work for pages of {origin}.',
+    why: 'Any page on the web could otherwise use it through your browser.',
+    fix: 'If this is your lab, start the runner with --origin {origin}.',
+  },
+  'runner/host': {
+    what: 'The runner does not answer to the name {host}.',
+    why: 'A page could otherwise reach a runner on this machine by giving its own domain the address of this machine.',
+    fix: 'Use the address that the runner printed, or start it with --host-name for this name.',
+  },
+  'runner/version': {
+    what: 'The runner and this side speak different versions of {what}: {theirs} there, {ours} here; {older} is older.',
+    why: 'An experiment that is misunderstood would be another experiment.',
+    fix: '{remedy}',
+  },
+  'runner/answer': {
+    what: 'The runner sent something that is not understood: {problem}',
+    why: 'It may not be a Tiller runner, something between changes what it says, or this is a defect.',
+    fix: 'Check the address and any proxy; otherwise report it.',
+  },
+  'runner/connection': {
+    what: 'The connection to the runner broke: {problem}',
+    why: 'The runner stopped, or the network between did.',
+    fix: 'Check that the runner still runs, then run it again; jobs go on without a connection.',
+  },
+  'runner/path': {
+    what: 'The runner has nothing at {path}.',
+    why: 'Its endpoints are listed in /openapi.json and docs/runner.md.',
+    fix: 'Check the path.',
+  },
+  'runner/model': {
+    what: 'The runner does not serve the model "{model}".',
+    why: 'A runner serves the models of the folders it was started with: {known}.',
+    fix: 'Choose one of them, or start the runner with --models and the folder that holds it.',
+  },
+  'runner/models': {
+    what: 'Models cannot be served from {place}: {problem}',
+    why: 'A runner serves only what lies inside the folders it was given; links that lead out of them are not followed.',
+    fix: 'Give --models a folder of models, or the folder of one.',
+  },
+  'runner/memory': {
+    what: 'The model "{model}" does not fit the runner: it needs {needed}, there are {available}.',
+    why: 'What a model needs is computed before anything is loaded.',
+    fix: 'Choose a smaller model, start the runner with --quantize q4, or use a machine with more memory.',
+  },
+  'runner/busy': {
+    what: 'The runner is busy: {problem}',
+    why: 'It takes a bounded number of requests, so that one client cannot stop the others.',
+    fix: 'Wait a moment and try again.',
+  },
+  'runner/too-large': {
+    what: 'The request is too large for the runner: {what} is {got}, the limit is {limit}.',
+    why: 'Sizes are checked before anything is allocated from them; /v1/capabilities gives the limits.',
+    fix: 'Ask for less at once: fewer sequences, points, lanes or tokens.',
+  },
+  'runner/tensor': {
+    what: 'The tensor {hash}: {problem}',
+    why: 'Tensors are kept by the SHA-256 of their values, so that each travels once.',
+    fix: 'Send the tensor, then the graph that names it.',
+  },
+  'runner/engine-restarted': {
+    what: 'The engine of "{model}" was started again: {problem}',
+    why: 'The runner watches its engines; one that hangs or falls is replaced, and what it was doing is lost.',
+    fix: 'Run it again. If it happens every time, look at the runner and report it.',
+  },
+  'runner/slow-client': {
+    what: 'The runner gave up on a client that does not read what it asked for.',
+    why: 'Answers are kept for a slow reader only for a while and only up to a limit.',
+    fix: 'Read faster, ask for less, or raise --client-timeout.',
+  },
+  'runner/stopping': {
+    what: 'The runner is stopping.',
+    why: 'It was asked to end, and takes no new work.',
+    fix: 'Start it again, or use another runner.',
+  },
+  'runner/listen': {
+    what: 'The runner cannot listen at {address}: {problem}',
+    why: 'The port is taken, the address is not one of this machine, or ports below 1024 are reserved.',
+    fix: 'Choose another --port (0 takes a free one) or --address.',
+  },
+  'runner/token-form': {
+    what: 'The token cannot be used: {problem}',
+    why: 'A token travels in headers and must be hard to guess: 16 to 256 letters, digits and . _ ~ -',
+    fix: 'Leave it out to have one made, or give a longer one by --token-file or TILLER_RUNNER_TOKEN.',
+  },
   // --- examples -----------------------------------------------------------------------------------------------------
   'examples/file': {
     what: '{name} cannot be read as examples: {problem}',

@@ -133,12 +133,36 @@ async function withGenerationConfig(files: FileAccess, spec: ModelSpec, signal?:
 }
 
 async function openTokenizer(files: FileAccess, signal?: AbortSignal): Promise<Tokenizer | null> {
+  const parts = await folderTokenizer(files, signal);
+  return parts && createTokenizer(parts.json, parts.config);
+}
+
+/** tokenizer.json and tokenizer_config.json of a folder, the chat template put into the latter. */
+async function folderTokenizer(
+  files: FileAccess,
+  signal?: AbortSignal,
+): Promise<{ json: unknown; config: Record<string, unknown> } | null> {
   const json = await readJsonFile(files, 'tokenizer.json', signal);
   if (json === undefined) return null;
   const config = (await readJsonFile(files, 'tokenizer_config.json', signal)) ?? {};
   if (!isRecord(config)) throw new TillerError('model/file', { file: 'tokenizer_config.json', problem: 'it is not an object' });
   const template = await chatTemplate(files, config, signal);
-  return createTokenizer(json, template === null ? config : { ...config, chat_template: template });
+  return { json, config: template === null ? config : { ...config, chat_template: template } };
+}
+
+/**
+ * What createTokenizer takes, of a model that openModel opens: for another machine to encode text with. Null where there is none.
+ * @throws model/not-found, model/file
+ */
+export async function readTokenizerParts(
+  files: FileAccess,
+  weights?: string,
+  signal?: AbortSignal,
+): Promise<{ readonly json: unknown; readonly config: unknown } | null> {
+  const path = weights ?? (await findWeights(files, signal))?.path;
+  if (path === undefined || formatOfName(path) !== 'gguf') return folderTokenizer(files, signal);
+  const { tokenizer } = await openGguf(files, path, signal);
+  return 'problem' in tokenizer ? null : { json: tokenizer.json, config: tokenizer.config };
 }
 
 /** The chat template from a file of its own, where tokenizer_config.json does not carry it. Newer folders keep it in chat_template.jinja. */

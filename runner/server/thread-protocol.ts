@@ -1,0 +1,69 @@
+import type {
+  CaptureRequest,
+  GenerateRequest,
+  GenerateSummary,
+  LoadProgress,
+  ModelInfo,
+  ScoreRequest,
+  Step,
+} from '../../src/engine/engine.ts';
+import type { ErrorData } from '../../src/errors/error.ts';
+import type { GraphDocument, Lane, VectorTable } from '../../src/graph/document.ts';
+import type { Quantization } from '../../src/model/weights.ts';
+
+/** What server and engine thread say to each other. Everything can be cloned; arrays of results are handed over, not copied. */
+
+/** A model as its thread opens it. */
+export interface ThreadModel {
+  readonly name: string;
+  /** Folder of the files. Empty where the thread has its model already. */
+  readonly folder: string;
+  /** Weight file in it, where there are several kinds. */
+  readonly weights: string | null;
+  readonly engine: 'auto' | 'webgpu' | 'onnx' | 'reference';
+  /** Null: what suits the file. */
+  readonly quantization: Quantization | null;
+  readonly precision: 'auto' | 'f32' | 'f16';
+  /** Null: the engine's own. */
+  readonly maxContext: number | null;
+}
+
+/** A graph as the thread gets it: parsed, its vectors beside it, not yet bound. */
+export interface ThreadGraph {
+  readonly document: GraphDocument;
+  readonly vectors: VectorTable;
+}
+
+type Sent<R> = Omit<R, 'graph' | 'signal' | 'onProgress' | 'lanes'> & {
+  readonly graph: ThreadGraph | null;
+  readonly lanes?: readonly Lane[];
+};
+
+export type Work =
+  | { readonly kind: 'generate'; readonly request: Sent<GenerateRequest> }
+  | { readonly kind: 'score'; readonly request: Sent<ScoreRequest> }
+  | { readonly kind: 'capture'; readonly request: Omit<Sent<CaptureRequest>, 'lanes'> }
+  /** A job of the queue; what it is and gives is the business of runner/jobs. */
+  | { readonly kind: 'job'; readonly job: unknown };
+
+export type ToThread =
+  | { readonly type: 'open'; readonly model: ThreadModel }
+  | { readonly type: 'work'; readonly id: number; readonly work: Work }
+  | { readonly type: 'stop'; readonly id: number }
+  | { readonly type: 'close' };
+
+export type FromThread =
+  /** The thread's event loop turns. */
+  | { readonly type: 'beat' }
+  | { readonly type: 'loading'; readonly progress: LoadProgress }
+  | { readonly type: 'ready'; readonly info: ModelInfo }
+  | { readonly type: 'unopened'; readonly error: ErrorData }
+  | { readonly type: 'step'; readonly id: number; readonly step: Step }
+  | { readonly type: 'progress'; readonly id: number; readonly done: number; readonly total: number }
+  /** What a job says of itself. */
+  | { readonly type: 'report'; readonly id: number; readonly report: unknown }
+  | { readonly type: 'done'; readonly id: number; readonly value: unknown }
+  | { readonly type: 'error'; readonly id: number; readonly error: ErrorData }
+  | { readonly type: 'closed' };
+
+export type { GenerateSummary };
