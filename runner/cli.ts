@@ -6,12 +6,12 @@ import { importCommand } from './commands/import.ts';
 import { info } from './commands/info.ts';
 import { damageCommand } from './commands/damage.ts';
 import { fitCommand } from './commands/fit.ts';
-import { serve } from './commands/later.ts';
 import { mcCommand } from './commands/mc.ts';
 import { models } from './commands/models.ts';
 import { patchCommand } from './commands/patch.ts';
 import { plan } from './commands/plan.ts';
 import { scoreCommand } from './commands/score.ts';
+import { serve } from './commands/serve.ts';
 import { sweepCommand } from './commands/sweep.ts';
 import { overview, verbHelp } from './help.ts';
 import { parseOptions, usage } from './options.ts';
@@ -64,8 +64,6 @@ async function dispatch(argv: readonly string[], output: Output, signal: AbortSi
     help(verbHelp(command), output);
     return;
   }
-  // A verb that is not there yet says so before it complains about its options.
-  if (command.options.length === 0 && command !== models) return command.run(parseOptions(verb, [], []), output, signal);
   await command.run(parseOptions(verb, rest, [...command.options, 'json', 'help'], command.words), output, signal);
 }
 

@@ -17,4 +17,7 @@ export interface Command {
   readonly run: (options: Options, output: Output, signal: AbortSignal) => Promise<void>;
 }
 
+/** Where an engine runs that is not here. */
+export const remoteOptions = ['runner', 'runner-token'] as const;
+
 export const engineOptions = ['engine', 'quantize', 'precision', 'no-weight-cache', 'anyway'] as const;

@@ -36,7 +36,8 @@ export async function jobOutcome(options: Options, output: Output, signal: Abort
   const model = options.needed('model');
   if (options.text('runner') !== null) {
     for (const name of ['results', ...engineOptions] as const)
-      if (options.text(name) !== null) throw usage(`--${name} means nothing with --runner: the runner has its own`);
+      if (options.text(name) !== null && !(name === 'engine' && options.text(name) === 'remote'))
+        throw usage(`--${name} means nothing with --runner: the runner has its own`);
     return remote(model, await read(), options, output, signal);
   }
   for (const name of ['runner-token', 'again'] as const)

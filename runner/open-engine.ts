@@ -10,6 +10,8 @@ import { refuseTooLarge } from '../src/model/memory-room.ts';
 import { adapterOptions, adapterRoom, hostRoom } from './machine-room.ts';
 import type { OpenedModel } from './open-model.ts';
 import { usage, type Options } from './options.ts';
+import { remoteOptions } from './command.ts';
+import type { RunnerPlace } from '../src/engine/remote/connection.ts';
 import { loadProgress, type Output } from './output.ts';
 import { removePacked } from './packed-files.ts';
 import { openCachedWeights, type CacheMode } from './weight-cache.ts';
@@ -26,18 +28,21 @@ export interface EngineChoice {
   readonly weightCache: CacheMode;
   /** Load whatever the count of memory says. */
   readonly anyway: boolean;
+  /** Where the engine `remote` is; null for the others. */
+  readonly runner: RunnerPlace | null;
 }
 
 /** Reads and checks the options about the engine, before any file is opened. @throws usage, request/engine */
 export function engineChoice(options: Options): EngineChoice {
   const engine = options.choice('engine', engines, 'auto');
-  if (engine === 'remote') throw new TillerError('request/engine', { engine, reason: 'it is not there yet' });
+  const runner = runnerOption(options, engine);
   return {
     engine,
     quantization: options.text('quantize') === null ? null : options.choice('quantize', quantizations, 'none'),
     precision: options.choice('precision', precisions, 'auto'),
     weightCache: options.flag('no-weight-cache') ? 'off' : cacheMode(),
     anyway: options.flag('anyway'),
+    runner,
   };
 }
 
@@ -46,6 +51,18 @@ function cacheMode(): CacheMode {
   const mode = process.env.TILLER_WEIGHT_CACHE ?? 'auto';
   if (mode === 'auto' || mode === 'always' || mode === 'off') return mode;
   throw usage(`TILLER_WEIGHT_CACHE is "${mode}", expected auto, always or off`);
+}
+
+/** The runner of `--engine remote`; how its models are kept is its own business. @throws usage */
+function runnerOption(options: Options, engine: EngineChoice['engine']): RunnerPlace | null {
+  if (engine !== 'remote') {
+    for (const name of remoteOptions) if (options.text(name) !== null) throw usage(`--${name} needs --engine remote`);
+    return null;
+  }
+  for (const name of ['quantize', 'precision', 'no-weight-cache', 'anyway'] as const)
+    if (options.text(name) !== null || options.flag(name))
+      throw usage(`--${name} means nothing with --engine remote: the runner has its own`);
+  return { address: options.needed('runner'), token: options.text('runner-token') ?? process.env.TILLER_RUNNER_TOKEN ?? null };
 }
 
 /**
@@ -65,6 +82,8 @@ export async function openEngine(
   use: 'measure' | 'write' = 'measure',
   onProgress: (progress: LoadProgress) => void = loadProgress(output),
 ): Promise<Engine> {
+  if (choice.runner) return remote(files, choice.runner, onProgress, signal);
+  if (choice.engine === 'remote') throw new TillerError('request/engine', { engine: 'remote', reason: 'no runner is named' });
   const quantization = choice.quantization ?? files.quantization;
   const taken = choice.engine === 'auto' ? await automatic() : { engine: choice.engine, missing: null };
   if (!choice.anyway) await refuseWithoutRoom(files, choice, quantization, context, taken.engine);
@@ -184,6 +203,17 @@ async function onnx(files: OpenedModel, options: LoadOptions, use: 'measure' | '
   });
 }
 
+async function remote(
+  files: OpenedModel,
+  place: RunnerPlace,
+  onProgress: (progress: LoadProgress) => void,
+  signal: AbortSignal,
+): Promise<Engine> {
+  const { createRemoteEngine } = await import('../src/engine/remote/remote-engine.ts');
+  const { nodeNetwork } = await import('./node-network.ts');
+  return createRemoteEngine({ ...place, ...nodeNetwork, model: files.name, onProgress, signal });
+}
+
 async function reference(files: OpenedModel, options: LoadOptions): Promise<Engine> {
   const { createReferenceEngine } = await import('../src/engine/reference/index.ts');
   return createReferenceEngine(files.spec, files.source, options);
@@ -195,6 +225,7 @@ export function engineDocument(engine: Engine, files: ModelFiles): Record<string
   return {
     model: { name: files.name, family, layers, heads, kvHeads, headDim, hidden, intermediate, vocab, quantization, precision, identity },
     engine: engine.model.engine,
+    ...(engine.model.runner === undefined ? {} : { runner: engine.model.runner }),
     adapter: adapter.name,
     notes: files.notes,
   };

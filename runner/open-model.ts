@@ -10,6 +10,7 @@ import { openFolder } from '../src/store/folder.ts';
 import { isRepository } from '../src/store/hub.ts';
 import { cachedFolder, fetchModel, isCached } from './model-cache.ts';
 import type { Output } from './output.ts';
+import type { RunnerPlace } from '../src/engine/remote/connection.ts';
 
 const isFolder = (path: string): boolean => existsSync(path) && statSync(path).isDirectory();
 const missing = (place: string, problem: string): TillerError => new TillerError('model/not-found', { place, problem });
@@ -75,8 +76,31 @@ export interface OpenedModel extends ModelFiles {
   readonly place: Place;
 }
 
-/** Opens `--model M` and says what in it was not used. @throws model/*, network/failed, file/unwritable */
-export async function openModelOption(model: string, output: Output, signal: AbortSignal): Promise<OpenedModel> {
+/** A model of a runner: all of it but its weights. */
+async function openOnRunner(model: string, runner: RunnerPlace, output: Output, signal: AbortSignal): Promise<OpenedModel> {
+  const { Connection } = await import('../src/engine/remote/connection.ts');
+  const { openRemoteModel } = await import('../src/engine/remote/remote-model.ts');
+  const { nodeNetwork } = await import('./node-network.ts');
+  const connection = new Connection(runner, nodeNetwork);
+  await connection.capabilities(signal);
+  const files = await openRemoteModel(connection, model, signal);
+  for (const note of files.notes) output.note(note);
+  // Its files lie elsewhere; nothing here opens them.
+  return { ...files, place: { folder: '' } };
+}
+
+/**
+ * Opens `--model M` and says what in it was not used.
+ * @param runner where the model is, if not here
+ * @throws model/*, network/failed, file/unwritable, runner/*
+ */
+export async function openModelOption(
+  model: string,
+  output: Output,
+  signal: AbortSignal,
+  runner: RunnerPlace | null = null,
+): Promise<OpenedModel> {
+  if (runner) return openOnRunner(model, runner, output, signal);
   const { folder, weights } = await modelPlace(model, output, signal);
   const files = await openModel(openFolder(folder), signal, weights);
   for (const note of files.notes) output.note(note);

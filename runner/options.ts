@@ -15,8 +15,8 @@ const rows = {
     doc: 'a folder in Hugging Face layout (safetensors or ONNX), a GGUF or ONNX file, a known name (`tiller models` lists them), or owner/name on the hub, downloaded once',
   },
   engine: {
-    value: 'auto|webgpu|onnx|reference',
-    doc: 'what runs the model; auto: WebGPU where there is a GPU, else ONNX Runtime on the CPU',
+    value: 'auto|webgpu|onnx|reference|remote',
+    doc: 'what runs the model; auto: WebGPU where there is a GPU, else ONNX Runtime on the CPU; remote: the runner of --runner, and --model names one of its models',
   },
   quantize: { value: 'none|q8|q4', doc: 'how weights are kept on the device; none: as stored (none; known models have their own default)' },
   precision: {
@@ -102,6 +102,35 @@ const rows = {
     doc: "the runner's token, where it wants one; the variable TILLER_RUNNER_TOKEN keeps it out of the list of processes",
   },
   again: { value: null, doc: 'with --runner: begin the job again where the same one failed or was cancelled' },
+  models: {
+    value: 'FOLDER',
+    repeatable: true,
+    doc: 'folder of models, or of one model; nothing outside of it is served (the embedded model)',
+  },
+  address: { value: 'A', doc: "address to listen at; any but this machine's own (127.0.0.1) needs a token, and one is made (127.0.0.1)" },
+  port: { value: 'N', doc: 'port to listen at; 0 takes a free one (4600)' },
+  'token-file': { value: 'FILE', doc: 'file with the token that clients must have; the variable TILLER_RUNNER_TOKEN does the same' },
+  'tls-cert': { value: 'FILE', doc: 'certificate chain in PEM, for https; needs --tls-key' },
+  'tls-key': { value: 'FILE', doc: 'private key in PEM' },
+  origin: {
+    value: 'URL',
+    repeatable: true,
+    doc: 'a page that may use the runner, beside those of `npm start` and `npm run dev` on this machine',
+  },
+  'host-name': {
+    value: 'NAME',
+    repeatable: true,
+    doc: 'a name that the runner answers to, beside localhost and numbers; with a token it answers to all',
+  },
+  loaded: { value: 'N', doc: 'models kept in memory at once; the one that was used longest ago gives way (2)' },
+  'max-context': { value: 'N', doc: 'tokens that one sequence may have (4096, or what the model takes)' },
+  'stuck-after': { value: 'SECONDS', doc: 'an engine whose work does not move for so long is started again (600)' },
+  'client-timeout': { value: 'SECONDS', doc: 'a client that neither reads nor writes for so long is let go (60)' },
+  rate: { value: 'N', doc: 'requests of one client in a minute (1200)' },
+  log: {
+    value: 'quiet|requests|prompts',
+    doc: 'what is logged on standard error: trouble, a line a request, token ids of prompts too (quiet)',
+  },
   json: { value: null, doc: 'one JSON document on standard output and nothing else there' },
   help: { value: null, doc: 'this text' },
 } as const satisfies Record<string, OptionRow>;

@@ -12,6 +12,8 @@ export interface Output {
   progress(text: string, done: number, total: number, stage?: string): void;
   /** The result: the document of `--json`. */
   result(value: unknown): void;
+  /** The result of what goes on running: written at once. */
+  announce(value: unknown): void;
 }
 
 const percent = (done: number, total: number): string => (total > 0 ? ` ${Math.floor((100 * done) / total)}%` : '');
@@ -56,6 +58,9 @@ export function openOutput(json: boolean, stdout: Sink, stderr: Sink): Output & 
     },
     result(value) {
       document = JSON.stringify(value);
+    },
+    announce(value) {
+      if (json) stdout.write(`${JSON.stringify(value)}\n`);
     },
     document: () => (document === null ? null : `${document}\n`),
   };

@@ -1,6 +1,6 @@
 import type { CaptureArray } from '../../src/engine/engine.ts';
 import { graphHash } from '../../src/graph/hash.ts';
-import { engineOptions, type Command } from '../command.ts';
+import { engineOptions, remoteOptions, type Command } from '../command.ts';
 import { engineChoice, engineDocument, openEngine } from '../open-engine.ts';
 import { openModelOption } from '../open-model.ts';
 import type { Options } from '../options.ts';
@@ -20,7 +20,7 @@ async function run(options: Options, output: Output, signal: AbortSignal): Promi
   const choice = engineChoice(options);
   const at = parseAt(options.text('at') ?? 'all');
   const { sequences, graph, factor, longest } = await readSequenceRequest(options);
-  const files = await openModelOption(model, output, signal);
+  const files = await openModelOption(model, output, signal, choice.runner);
   const points = parsePoints(pointText, files.spec.layers);
   const file = await TensorFile.create(outPath);
   try {
@@ -65,6 +65,6 @@ export const captureCommand: Command = {
   verb: 'capture',
   summary: 'activations at named points, written as safetensors: POINT.LAYER.N (tokens x width) for sequence N, POINT.N without a layer',
   usage: 'capture --model M --tokens FILE --points z,resid_post [--at all or last] [--graph G.json [--factor F]] --out F.safetensors',
-  options: ['model', 'tokens', 'points', 'at', 'graph', 'factor', 'out', ...engineOptions],
+  options: ['model', 'tokens', 'points', 'at', 'graph', 'factor', 'out', ...engineOptions, ...remoteOptions],
   run,
 };

@@ -3,7 +3,7 @@ import { TillerError } from '../../src/errors/error.ts';
 import type { BoundGraph, Lane } from '../../src/graph/document.ts';
 import { graphHash } from '../../src/graph/hash.ts';
 import type { ModelFiles } from '../../src/model/model.ts';
-import { engineOptions, type Command } from '../command.ts';
+import { engineOptions, remoteOptions, type Command } from '../command.ts';
 import { readGraphFile } from '../graph-file.ts';
 import { engineChoice, engineDocument, openEngine } from '../open-engine.ts';
 import { openModelOption } from '../open-model.ts';
@@ -43,7 +43,7 @@ async function run(options: Options, output: Output, signal: AbortSignal): Promi
   const graph = graphPath === null ? null : await readGraphFile(graphPath);
   const lanes = factorLanes(options, graph);
 
-  const files = await openModelOption(model, output, signal);
+  const files = await openModelOption(model, output, signal, choice.runner);
   const requests = prompts(files);
   const maxTokens = ({ ids }: Prompt): number => asked ?? Math.max(1, Math.min(defaultTokens, files.spec.maxPositions - ids.length));
   const context = Math.max(...requests.map((prompt) => prompt.ids.length + maxTokens(prompt)));
@@ -133,6 +133,7 @@ export const generateCommand: Command = {
     'top-p',
     'seed',
     ...engineOptions,
+    ...remoteOptions,
   ],
   run,
 };

@@ -1,5 +1,5 @@
 import type { Command } from '../command.ts';
-import { engineOptions } from '../command.ts';
+import { engineOptions, remoteOptions } from '../command.ts';
 import { engineChoice, openEngine } from '../open-engine.ts';
 import { openModelOption } from '../open-model.ts';
 
@@ -9,10 +9,10 @@ export const info: Command = {
   verb: 'info',
   summary: 'shape, family, points with widths, quantisation, engine and adapter, limits',
   usage: 'info --model M',
-  options: ['model', ...engineOptions],
+  options: ['model', ...engineOptions, ...remoteOptions],
   async run(options, output, signal) {
     const choice = engineChoice(options);
-    const files = await openModelOption(options.needed('model'), output, signal);
+    const files = await openModelOption(options.needed('model'), output, signal, choice.runner);
     const engine = await openEngine(files, choice, null, output, signal);
     try {
       const { model } = engine;

@@ -5,7 +5,7 @@ import type { Selector } from '../../src/graph/document.ts';
 import { graphHash } from '../../src/graph/hash.ts';
 import { pointRow, type PointName } from '../../src/graph/points.ts';
 import { compileSelector } from '../../src/graph/selector.ts';
-import { engineOptions, type Command } from '../command.ts';
+import { engineOptions, remoteOptions, type Command } from '../command.ts';
 import { table } from '../estimates.ts';
 import { writeFitFiles } from '../graph-output.ts';
 import { wrapped } from '../help.ts';
@@ -56,7 +56,7 @@ async function run(options: Options, output: Output, signal: AbortSignal): Promi
   const out = options.text('out');
   const count = options.integer('count', 1);
   if (count !== undefined && out === null) throw usage('--count says how many places the graph of --out takes; give --out');
-  const files = await openModelOption(model, output, signal);
+  const files = await openModelOption(model, output, signal, choice.runner);
   const tokenizer = tokenizerOf(files);
   const tokens = patchTokens(texts, tokenizer);
   const positions = positionsOf(at, tokens);
@@ -135,7 +135,20 @@ export const patchCommand: Command = {
   summary: 'activation patching: which heads or layers bring the answer of a clean prompt back into a corrupted one',
   usage:
     'patch --model M --clean TEXT --corrupted TEXT --wanted " Mary" --unwanted " John" [--points z] [--at all|last|SELECTOR] [--out G.json]',
-  options: ['model', 'clean', 'corrupted', 'wanted', 'unwanted', 'points', 'at', 'out', 'count', 'results', ...engineOptions],
+  options: [
+    'model',
+    'clean',
+    'corrupted',
+    'wanted',
+    'unwanted',
+    'points',
+    'at',
+    'out',
+    'count',
+    'results',
+    ...engineOptions,
+    ...remoteOptions,
+  ],
   more: () =>
     wrapped(
       `Of every place (--points: z for heads; whole layers at ${patchablePoints.filter((point) => pointRow(point).heads === null).join(', ')}) the clean activation is put into the corrupted run, and the table says what share of the difference log p(wanted) - log p(unwanted) comes back: 0 as corrupted, 1 as clean, below 0 or above 1 where it goes beyond.`,

@@ -1,6 +1,6 @@
 import type { Engine, SequenceScore } from '../../src/engine/engine.ts';
 import { graphHash } from '../../src/graph/hash.ts';
-import { engineOptions, type Command } from '../command.ts';
+import { engineOptions, remoteOptions, type Command } from '../command.ts';
 import { engineChoice, engineDocument, openEngine } from '../open-engine.ts';
 import { openModelOption } from '../open-model.ts';
 import type { Options } from '../options.ts';
@@ -43,7 +43,7 @@ async function run(options: Options, output: Output, signal: AbortSignal): Promi
   const model = options.needed('model');
   const choice = engineChoice(options);
   const request = await readSequenceRequest(options);
-  const files = await openModelOption(model, output, signal);
+  const files = await openModelOption(model, output, signal, choice.runner);
   const outPath = options.text('out');
   const file = outPath === null ? null : await TensorFile.create(outPath);
   try {
@@ -85,6 +85,6 @@ export const scoreCommand: Command = {
   verb: 'score',
   summary: 'log-probabilities of given token sequences, unedited and under a graph',
   usage: 'score --model M --tokens FILE [--graph G.json [--factor F]] [--out F.safetensors]',
-  options: ['model', 'tokens', 'graph', 'factor', 'out', ...engineOptions],
+  options: ['model', 'tokens', 'graph', 'factor', 'out', ...engineOptions, ...remoteOptions],
   run,
 };

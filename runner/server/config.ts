@@ -1,4 +1,4 @@
-import type { EngineChoice } from '../open-engine.ts';
+import type { ThreadModel } from './thread-protocol.ts';
 
 /** Bounds of what clients may ask for; all are checked before anything is allocated. Also told in the capabilities. */
 export interface RunnerLimits {
@@ -67,13 +67,12 @@ export interface RunnerConfig {
   readonly hostNames: readonly string[];
   readonly tls: { readonly cert: string; readonly key: string } | null;
   readonly limits: RunnerLimits;
-  readonly engine: EngineChoice;
-  /** Null: the engine's own. */
-  readonly maxContext: number | null;
+  /** How models are loaded. */
+  readonly engine: Pick<ThreadModel, 'engine' | 'quantization' | 'precision' | 'weightCache' | 'anyway' | 'maxContext'>;
   /** Version of the program. */
   readonly program: string;
-  /** Where tensors are kept. */
-  readonly tensorFolder: string;
+  /** Where tensors, and captures of jobs, are kept. */
+  readonly folder: string;
   /** What is logged: nothing but trouble, a line a request, or prompts too. */
   readonly log: 'quiet' | 'requests' | 'prompts';
 }

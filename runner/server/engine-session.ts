@@ -1,7 +1,9 @@
 import type { Engine, LoadProgress } from '../../src/engine/engine.ts';
 import { TillerError } from '../../src/errors/error.ts';
+import type { Json, UnitStore } from '../../src/evals/unit-store.ts';
 import type { BoundGraph } from '../../src/graph/document.ts';
 import { bindGraph } from '../../src/graph/vectors.ts';
+import type { JobListener, JobWork } from '../jobs/job-place.ts';
 import { asTillerError } from '../output.ts';
 import type { FromThread, ThreadGraph, ThreadModel, ToThread, Work } from './thread-protocol.ts';
 
@@ -11,8 +13,8 @@ export interface SessionPort {
   on(event: 'message', listener: (message: ToThread) => void): unknown;
 }
 
-/** Runs a job with the engine of this thread. */
-export type RunJob = (engine: Engine, job: unknown, report: (report: unknown) => void, signal: AbortSignal) => Promise<unknown>;
+/** Runs a job with the engine of this thread; finished units are kept on the other side of the port. */
+export type RunJob = (engine: Engine, job: JobWork, units: UnitStore, report: JobListener, signal: AbortSignal) => Promise<unknown>;
 
 export interface SessionParts {
   readonly open: (model: ThreadModel, onProgress: (progress: LoadProgress) => void) => Promise<Engine>;
@@ -30,6 +32,7 @@ const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resol
 /** One engine behind a port: opens a model, then does what it is told until it is closed. Every failure is told as an error of the catalogue. */
 export function serveEngine(port: SessionPort, parts: SessionParts): void {
   const running = new Map<number, AbortController>();
+  const calls = new Calls(port);
   let engine: Engine | null = null;
   const beats = setInterval(() => port.postMessage({ type: 'beat' }), BEAT);
   beats.unref();
@@ -52,6 +55,7 @@ export function serveEngine(port: SessionPort, parts: SessionParts): void {
         step: (step) => port.postMessage({ type: 'step', id, step }),
         progress: (done, total) => port.postMessage({ type: 'progress', id, done, total }),
         report: (report) => port.postMessage({ type: 'report', id, report }),
+        units: calls.units(id),
         runJob: parts.runJob,
       });
       port.postMessage({ type: 'done', id, value }, buffersOf(value));
@@ -73,15 +77,45 @@ export function serveEngine(port: SessionPort, parts: SessionParts): void {
   port.on('message', (message) => {
     if (message.type === 'open') void open(message.model);
     else if (message.type === 'work') void run(message.id, message.work);
+    else if (message.type === 'unit') calls.answer(message);
     else if (message.type === 'stop') running.get(message.id)?.abort();
     else void close();
   });
 }
 
+/** Units of jobs, which the server keeps: calls over the port, each with its answer. */
+class Calls {
+  readonly #open = new Map<number, { readonly resolve: (value: unknown) => void; readonly reject: (error: TillerError) => void }>();
+  #next = 1;
+
+  constructor(private readonly port: SessionPort) {}
+
+  units(id: number): UnitStore {
+    const ask = (key: string, set: { readonly value: Json } | null): Promise<unknown> =>
+      new Promise((resolve, reject) => {
+        const call = this.#next++;
+        this.#open.set(call, { resolve, reject });
+        this.port.postMessage({ type: 'unit', id, call, key, set });
+      });
+    return {
+      get: (key) => ask(key, null),
+      set: async (key, value) => void (await ask(key, { value })),
+    };
+  }
+
+  answer({ call, value, error }: Extract<ToThread, { type: 'unit' }>): void {
+    const open = this.#open.get(call);
+    this.#open.delete(call);
+    if (error) open?.reject(TillerError.fromJSON(error));
+    else open?.resolve(value);
+  }
+}
+
 interface Events {
   readonly step: (step: Extract<FromThread, { type: 'step' }>['step']) => void;
   readonly progress: (done: number, total: number) => void;
-  readonly report: (report: unknown) => void;
+  readonly report: JobListener;
+  readonly units: UnitStore;
   readonly runJob: RunJob | null;
 }
 
@@ -108,7 +142,7 @@ async function perform(engine: Engine, work: Work, signal: AbortSignal, events: 
       return engine.capture({ ...work.request, graph: bound(work.request.graph), signal, onProgress: events.progress });
     case 'job':
       if (!events.runJob) throw new TillerError('internal', { problem: 'this runner takes no jobs' });
-      return events.runJob(engine, work.job, events.report, signal);
+      return events.runJob(engine, work.job, events.units, events.report, signal);
   }
 }
 

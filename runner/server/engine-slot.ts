@@ -1,5 +1,8 @@
 import type { LoadProgress, ModelInfo, Step } from '../../src/engine/engine.ts';
 import { TillerError } from '../../src/errors/error.ts';
+import type { UnitStore } from '../../src/evals/unit-store.ts';
+import type { JobListener } from '../jobs/job-place.ts';
+import { asTillerError } from '../output.ts';
 import type { EngineThread, StartThread } from './engine-thread.ts';
 import type { FromThread, ThreadModel, Work } from './thread-protocol.ts';
 
@@ -7,7 +10,9 @@ import type { FromThread, ThreadModel, Work } from './thread-protocol.ts';
 export interface WorkEvents {
   readonly onStep?: (step: Step) => void;
   readonly onProgress?: (done: number, total: number) => void;
-  readonly onReport?: (report: unknown) => void;
+  readonly onReport?: JobListener;
+  /** Where a job's finished units are kept. */
+  readonly units?: UnitStore;
   readonly onLoading?: (progress: LoadProgress) => void;
   /** How many are before it; 0 when it begins. */
   readonly onQueued?: (position: number) => void;
@@ -206,11 +211,27 @@ export class EngineSlot {
     if (message.type === 'step') task.events.onStep?.(message.step);
     else if (message.type === 'progress') task.events.onProgress?.(message.done, message.total);
     else if (message.type === 'report') task.events.onReport?.(message.report);
+    else if (message.type === 'unit') void this.#unit(task, message, this.#generation);
     else {
       this.#running.delete(message.id);
       this.#settle(task, message.type === 'done' ? { value: message.value } : TillerError.fromJSON(message.error));
       this.advance();
     }
+  }
+
+  /** A job's call for a finished unit, answered to the thread that asked. */
+  async #unit(task: Task, { call, key, set }: Extract<FromThread, { type: 'unit' }>, generation: number): Promise<void> {
+    const { units } = task.events;
+    let value: unknown;
+    let error: TillerError | null = null;
+    try {
+      if (set) await units?.set(key, set.value);
+      else value = await units?.get(key);
+    } catch (thrown) {
+      error = asTillerError(thrown);
+    }
+    this.#lastProgress = this.now();
+    if (generation === this.#generation) this.#thread?.post({ type: 'unit', call, value, error: error && error.toJSON() });
   }
 
   /** Everybody who waits learns why; the next request tries again. */

@@ -1,6 +1,11 @@
 import { parentPort } from 'node:worker_threads';
 import type { Engine, LoadProgress } from '../../src/engine/engine.ts';
-import { openModel } from '../../src/model/model.ts';
+import type { ResultStore } from '../../src/captures/result-store.ts';
+import { TillerError } from '../../src/errors/error.ts';
+import { openModel, type ModelFiles } from '../../src/model/model.ts';
+import { resultsFolder } from '../../src/store/results-folder.ts';
+import { runJob } from '../jobs/run-job.ts';
+import { version } from '../version.ts';
 import { openFolder } from '../../src/store/folder.ts';
 import { openEngine } from '../open-engine.ts';
 import type { Output } from '../output.ts';
@@ -10,13 +15,38 @@ import type { ThreadModel } from './thread-protocol.ts';
 /** Entry of an engine's thread. */
 
 /** What loading says is for the log of a command line; a thread has none. */
-const quiet: Output = { json: true, text: () => undefined, note: () => undefined, progress: () => undefined, result: () => undefined };
+const quiet: Output = {
+  json: true,
+  text: () => undefined,
+  note: () => undefined,
+  progress: () => undefined,
+  result: () => undefined,
+  announce: () => undefined,
+};
+
+let held: { readonly files: ModelFiles; readonly results: ResultStore } | null = null;
 
 async function open(model: ThreadModel, onProgress: (progress: LoadProgress) => void): Promise<Engine> {
   const { signal } = new AbortController();
-  const files = await openModel(openFolder(model.folder), signal, model.weights ?? undefined);
-  return openEngine({ ...files, quantization: files.suggested }, model, model.maxContext, quiet, signal, 'measure', onProgress);
+  const opened = await openModel(openFolder(model.folder), signal, model.weights ?? undefined);
+  const place = { folder: model.folder, ...(model.weights === null ? {} : { weights: model.weights }) };
+  held = { files: opened, results: resultsFolder(model.results) };
+  return openEngine(
+    { ...opened, quantization: opened.suggested, place },
+    { ...model, runner: null },
+    model.maxContext,
+    quiet,
+    signal,
+    'measure',
+    onProgress,
+  );
 }
 
 if (!parentPort) throw new Error('this file is the entry of a worker thread');
-serveEngine(parentPort, { open, runJob: null });
+serveEngine(parentPort, {
+  open,
+  runJob: (engine, job, units, report, signal) => {
+    if (!held) throw new TillerError('internal', { problem: 'a job came before its model' });
+    return runJob(job, { engine, ...held, units, version: version() }, report, signal);
+  },
+});

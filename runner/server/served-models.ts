@@ -4,7 +4,7 @@ import { TillerError } from '../../src/errors/error.ts';
 import { openModel, readTokenizerParts } from '../../src/model/model.ts';
 import type { ModelSpec } from '../../src/model/spec.ts';
 import { formatOfName } from '../../src/model/weight-format.ts';
-import type { Quantization } from '../../src/model/weights.ts';
+import type { Quantization, TensorInfo } from '../../src/model/weights.ts';
 import { openFolder } from '../../src/store/folder.ts';
 import { asTillerError } from '../output.ts';
 
@@ -17,6 +17,8 @@ export interface ServedFiles {
   readonly weights: string | null;
   readonly spec: ModelSpec;
   readonly identity: string;
+  /** How the files keep the weights. */
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
   readonly weightBytes: number;
   readonly stored: readonly string[];
   readonly suggested: Quantization;
@@ -58,6 +60,7 @@ async function openServed(name: string, folder: string, weights: string | null, 
     weights,
     spec,
     identity: source.identity,
+    tensors: source.tensors,
     weightBytes,
     stored,
     suggested,

@@ -13,7 +13,7 @@ const statuses: Readonly<Partial<Record<ErrorCode, number>>> = {
   'runner/busy': 429,
   'runner/stopping': 503,
   'runner/engine-restarted': 503,
-  'runner/memory': 507,
+  'model/too-large': 507,
   internal: 500,
 };
 

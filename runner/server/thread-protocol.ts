@@ -1,17 +1,15 @@
-import type {
-  CaptureRequest,
-  GenerateRequest,
-  GenerateSummary,
-  LoadProgress,
-  ModelInfo,
-  ScoreRequest,
-  Step,
-} from '../../src/engine/engine.ts';
+import type { CaptureRequest, GenerateRequest, LoadProgress, ModelInfo, ScoreRequest, Step } from '../../src/engine/engine.ts';
 import type { ErrorData } from '../../src/errors/error.ts';
 import type { GraphDocument, Lane, VectorTable } from '../../src/graph/document.ts';
+import type { Json } from '../../src/evals/unit-store.ts';
+import type { JobReport } from '../../src/jobs/job.ts';
+import type { JobWork } from '../jobs/job-place.ts';
+import type { CacheMode } from '../weight-cache.ts';
 import type { Quantization } from '../../src/model/weights.ts';
 
 /** What server and engine thread say to each other. Everything can be cloned; arrays of results are handed over, not copied. */
+
+export type ServedEngine = 'auto' | 'webgpu' | 'onnx' | 'reference';
 
 /** A model as its thread opens it. */
 export interface ThreadModel {
@@ -20,12 +18,17 @@ export interface ThreadModel {
   readonly folder: string;
   /** Weight file in it, where there are several kinds. */
   readonly weights: string | null;
-  readonly engine: 'auto' | 'webgpu' | 'onnx' | 'reference';
+  readonly engine: ServedEngine;
   /** Null: what suits the file. */
   readonly quantization: Quantization | null;
   readonly precision: 'auto' | 'f32' | 'f16';
+  readonly weightCache: CacheMode;
+  /** Load whatever the count of memory says. */
+  readonly anyway: boolean;
   /** Null: the engine's own. */
   readonly maxContext: number | null;
+  /** Folder for the captures of jobs. */
+  readonly results: string;
 }
 
 /** A graph as the thread gets it: parsed, its vectors beside it, not yet bound. */
@@ -44,12 +47,14 @@ export type Work =
   | { readonly kind: 'score'; readonly request: Sent<ScoreRequest> }
   | { readonly kind: 'capture'; readonly request: Omit<Sent<CaptureRequest>, 'lanes'> }
   /** A job of the queue; what it is and gives is the business of runner/jobs. */
-  | { readonly kind: 'job'; readonly job: unknown };
+  | { readonly kind: 'job'; readonly job: JobWork };
 
 export type ToThread =
   | { readonly type: 'open'; readonly model: ThreadModel }
   | { readonly type: 'work'; readonly id: number; readonly work: Work }
   | { readonly type: 'stop'; readonly id: number }
+  /** What became of a call for a finished unit. */
+  | { readonly type: 'unit'; readonly call: number; readonly value: unknown; readonly error: ErrorData | null }
   | { readonly type: 'close' };
 
 export type FromThread =
@@ -61,9 +66,15 @@ export type FromThread =
   | { readonly type: 'step'; readonly id: number; readonly step: Step }
   | { readonly type: 'progress'; readonly id: number; readonly done: number; readonly total: number }
   /** What a job says of itself. */
-  | { readonly type: 'report'; readonly id: number; readonly report: unknown }
+  | { readonly type: 'report'; readonly id: number; readonly report: JobReport }
+  /** A job asks for a finished unit, or has finished one. */
+  | {
+      readonly type: 'unit';
+      readonly id: number;
+      readonly call: number;
+      readonly key: string;
+      readonly set: { readonly value: Json } | null;
+    }
   | { readonly type: 'done'; readonly id: number; readonly value: unknown }
   | { readonly type: 'error'; readonly id: number; readonly error: ErrorData }
   | { readonly type: 'closed' };
-
-export type { GenerateSummary };

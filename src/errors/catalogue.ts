@@ -179,7 +179,7 @@ const rows = {
   'request/engine': {
     what: 'The engine "{engine}" is not available: {reason}',
     why: 'Only engines that exist on this machine can run.',
-    fix: 'Use --engine auto, webgpu, onnx or reference.',
+    fix: 'Use --engine auto, webgpu, onnx or reference, or remote with a --runner.',
   },
   // --- runners ------------------------------------------------------------------------------------------------------
   'runner/address': {
@@ -241,11 +241,6 @@ const rows = {
     what: 'Models cannot be served from {place}: {problem}',
     why: 'A runner serves only what lies inside the folders it was given; links that lead out of them are not followed.',
     fix: 'Give --models a folder of models, or the folder of one.',
-  },
-  'runner/memory': {
-    what: 'The model "{model}" does not fit the runner: it needs {needed}, there are {available}.',
-    why: 'What a model needs is computed before anything is loaded.',
-    fix: 'Choose a smaller model, start the runner with --quantize q4, or use a machine with more memory.',
   },
   'runner/busy': {
     what: 'The runner is busy: {problem}',
@@ -441,11 +436,6 @@ const rows = {
     what: '{problem}',
     why: 'The command was not understood.',
     fix: 'Run `tiller help`.',
-  },
-  'command/later': {
-    what: '`tiller {verb}` is not there yet.',
-    why: 'The command line names every verb it will have, so that scripts can be written for it; this one is not built.',
-    fix: 'Run `tiller help` for the verbs that work, or use the page.',
   },
   'file/unreadable': {
     what: 'Cannot read {file}: {problem}',

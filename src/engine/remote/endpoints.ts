@@ -42,7 +42,7 @@ export interface Endpoint {
 }
 
 const none = { kind: 'none' } as const;
-const json = (schema: Schema) => ({ kind: 'json', schema }) as const;
+const json = <const S extends Schema>(schema: S) => ({ kind: 'json', schema }) as const;
 
 export const endpoints = {
   capabilities: {

@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import { TillerError } from '../../errors/error.ts';
 import type { GenerateSummary, Step } from '../engine.ts';
 import { runnerError, type Connection } from './connection.ts';
-import { serverMessage, type GenerateBody, type ServerMessage } from './documents.ts';
+import { serverMessage, type ServerMessage } from './documents.ts';
 import { unpack } from './values.ts';
 
 type Event = { readonly message: ServerMessage } | { readonly closed: TillerError };
@@ -18,7 +18,7 @@ export const closeCodes = { done: 1000, refused: 4400, failed: 4500 } as const;
 export async function* remoteGenerate(
   connection: Connection,
   model: string,
-  request: GenerateBody,
+  request: unknown,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Step, GenerateSummary, void> {
   const socket = connection.socket('generate', { model });

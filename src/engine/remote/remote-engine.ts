@@ -10,8 +10,10 @@ import type {
   GenerateSummary,
   LoadProgress,
   ModelInfo,
+  Sampling,
   ScoreRequest,
   Scores,
+  SequenceInput,
   Step,
 } from '../engine.ts';
 import {
@@ -68,33 +70,48 @@ class RemoteEngine implements Engine {
 
   async *generate(request: GenerateRequest): AsyncGenerator<Step, GenerateSummary, void> {
     this.#checkOpen();
-    const { signal, graph: bound, ...rest } = request;
+    const { signal, prompt, roles, lanes, maxTokens, stop, sampling } = request;
     const normal = normalizeGenerate(request, this.model);
     planFor(normal.graph, this.model, this.model.vocab, normal.lanes);
     throwIfAborted(signal);
-    const body = plain<GenerateBody>({ ...rest, graph: await this.#graph(bound, signal) });
+    const body: Sent<GenerateBody> = {
+      ...{ prompt, roles, maxTokens, stop },
+      sampling: sampling && sentSampling(sampling),
+      lanes: lanes?.map(sentLane),
+      graph: await this.#graph(request.graph, signal),
+    };
     return yield* remoteGenerate(this.connection, this.name, body, signal);
   }
 
   async score(request: ScoreRequest): Promise<Scores> {
     this.#checkOpen();
-    const { signal, onProgress, graph: bound, ...rest } = request;
+    const { signal, onProgress, sequences, lanes, factor, positions, kl, top, logits } = request;
     const normal = normalizeScore(request, this.model, Math.min(MOST_TOP, this.model.vocab));
     planFor(normal.graph, this.model, this.model.vocab, normal.lanes);
     throwIfAborted(signal);
-    const body = plain<ScoreBody>({ ...rest, graph: await this.#graph(bound, signal) });
+    const body: Sent<ScoreBody> = {
+      ...{ factor, positions, kl, top, logits },
+      sequences: sequences.map(sentSequence),
+      lanes: lanes?.map(sentLane),
+      graph: await this.#graph(request.graph, signal),
+    };
     const scores = await this.connection.frames('score', { parameters: { model: this.name }, body, signal }, { onProgress });
     return withAliases(scores as Scores);
   }
 
   async capture(request: CaptureRequest): Promise<Capture> {
     this.#checkOpen();
-    const { signal, onProgress, graph: bound, ...rest } = request;
+    const { signal, onProgress, sequences, points, at, factor, graph: bound } = request;
     normalizeSequences(request.sequences, this.model);
     capturePlaces(request.points, this.model);
     planFor(bound ?? null, this.model, this.model.vocab, bound ? factorLanes(request.factor ?? 1) : [{ name: 'as is' }]);
     throwIfAborted(signal);
-    const body = plain<CaptureBody>({ ...rest, graph: await this.#graph(bound, signal) });
+    const body: Sent<CaptureBody> = {
+      ...{ at, factor },
+      sequences: sequences.map(sentSequence),
+      points: points.map(({ point, layers }) => ({ point, layers })),
+      graph: await this.#graph(bound, signal),
+    };
     return (await this.connection.frames('capture', { parameters: { model: this.name }, body, signal }, { onProgress })) as Capture;
   }
 
@@ -109,11 +126,11 @@ class RemoteEngine implements Engine {
   }
 
   /** The document of a graph, its tensors sent. */
-  async #graph(bound: BoundGraph | null | undefined, signal: AbortSignal | undefined): Promise<unknown> {
+  async #graph(bound: BoundGraph | null | undefined, signal: AbortSignal | undefined): Promise<Sent<GenerateBody['graph']>> {
     if (!bound) return null;
     const wire = wireGraph(bound);
     await this.connection.sendTensors(wire, signal);
-    return wire.document;
+    return { ...wire.document };
   }
 
   #checkOpen(): void {
@@ -121,8 +138,17 @@ class RemoteEngine implements Engine {
   }
 }
 
-/** A request as JSON: keys without a value are left out by JSON.stringify, which the types of a schema do not know. */
-const plain = <T>(value: Record<string, unknown>): T => value as T;
+/** A request's own fields and no others: callers' objects may carry more, and the runner refuses what it does not know. */
+type Sent<T> = DeepReadonly<T>;
+type DeepReadonly<T> = T extends (infer E)[]
+  ? readonly DeepReadonly<E>[]
+  : T extends object
+    ? { readonly [K in keyof T]: DeepReadonly<T[K]> }
+    : T;
+
+const sentLane = ({ name, strengths, seed }: Lane): Lane => ({ name, strengths, seed });
+const sentSequence = ({ ids, promptLength, roles }: SequenceInput): SequenceInput => ({ ids, promptLength, roles });
+const sentSampling = ({ temperature, topK, topP, seed }: Sampling): Sampling => ({ temperature, topK, topP, seed });
 
 /** `edited` and `kl` of a sequence are its first lane's own arrays, here as in every engine; they travel once. */
 function withAliases(scores: Scores): Scores {

@@ -1,0 +1,79 @@
+import { isIP } from 'node:net';
+import { join } from 'node:path';
+import type { FastifyInstance } from 'fastify';
+import { TillerError } from '../../src/errors/error.ts';
+import { createApp, type MoreRoutes } from './app.ts';
+import type { RunnerConfig } from './config.ts';
+import { startWorker, type StartThread } from './engine-thread.ts';
+import { Metrics } from './metrics.ts';
+import { Runner, type PoolSettings } from './runner.ts';
+import type { ServedFiles } from './served-models.ts';
+import { TensorStore } from './tensor-store.ts';
+
+export interface RunnerSetup {
+  readonly config: RunnerConfig;
+  readonly pool: PoolSettings;
+  readonly models: readonly ServedFiles[];
+  readonly address: string;
+  /** 0: a free one. */
+  readonly port: number;
+  readonly logTo?: { write(line: string): void };
+  readonly more?: readonly MoreRoutes[];
+  /** How the thread of a model is started. @default a worker thread */
+  readonly start?: (model: ServedFiles) => StartThread;
+}
+
+export interface RunningRunner {
+  /** As clients write it. */
+  readonly address: string;
+  readonly runner: Runner;
+  readonly app: FastifyInstance;
+  /** Ends requests and engines and gives everything back. */
+  close(): Promise<void>;
+}
+
+const listenProblems: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'something else listens there already',
+  EADDRNOTAVAIL: 'it is no address of this machine',
+  EACCES: 'that takes more rights',
+  ENOTFOUND: 'it cannot be looked up',
+};
+
+/** A runner that listens. @throws runner/listen */
+export async function startRunner({ config, pool, models, address, port, logTo, more, start }: RunnerSetup): Promise<RunningRunner> {
+  const metrics = new Metrics();
+  const tensors = await TensorStore.open(join(config.folder, 'tensors'), config.limits);
+  const runner = new Runner({
+    config,
+    pool,
+    models,
+    tensors,
+    start: start ?? (() => startWorker),
+    now: () => performance.now(),
+    onRestart: (model, problem) => {
+      metrics.restarts.inc({ model });
+      app.log.warn({ model, problem }, 'engine restarted');
+    },
+  });
+  const app = await createApp({ runner, metrics, ...(more ? { more } : {}), ...(logTo ? { logTo } : {}) });
+  try {
+    await app.listen({ host: address, port });
+  } catch (cause) {
+    await app.close();
+    await runner.close();
+    const { code = '', message } = cause as NodeJS.ErrnoException;
+    throw new TillerError('runner/listen', { address: `${address}:${port}`, problem: listenProblems[code] ?? message }, { cause });
+  }
+  const bound = app.server.address();
+  const taken = typeof bound === 'object' && bound !== null ? bound.port : port;
+  return {
+    address: `${config.tls ? 'https' : 'http'}://${isIP(address) === 6 ? `[${address}]` : address}:${taken}`,
+    runner,
+    app,
+    close: async () => {
+      // Engines first: what runs is told why, then connections end.
+      await runner.close();
+      await app.close();
+    },
+  };
+}
