@@ -40,6 +40,7 @@ async function measure(task: ChildTask): Promise<ChildReport> {
   const load = { quantization: task.quantization, now: () => performance.now() };
   let engine: Promise<Engine> | null = null;
   const bench: Bench = {
+    device: device.kind,
     host,
     gpuBytes: bytes,
     folder: task.folder,
@@ -73,7 +74,10 @@ async function measure(task: ChildTask): Promise<ChildReport> {
   const runs: Run[] = [];
   if (Object.keys(found.device).length > 0) runs.push({ model: null, measurements: found.device });
   if (Object.keys(found.model).length > 0) {
-    const { family, layers, heads, precision, identity } = (await bench.engine()).model;
+    const { family, layers, heads } = files.spec;
+    // What needs no engine of this process does not load one to say so: its arms state how they compute.
+    const precision = engine ? (await bench.engine()).model.precision : 'f32';
+    const { identity } = files.source;
     const parameters = parameterCount(files.spec);
     const model: BenchModel = { name: files.name, family, parameters, layers, heads, quantization: task.quantization, precision, identity };
     runs.push({ model, measurements: found.model });

@@ -2,11 +2,13 @@ import type { Engine } from '../src/engine/engine.ts';
 import type { WebGpuHost } from '../src/engine/webgpu/host.ts';
 import type { ModelFiles } from '../src/model/model.ts';
 import type { LoadOptions } from '../src/engine/options.ts';
+import type { DeviceKind } from '../test/vulkan.ts';
 import type { GpuBytes } from './gpu-bytes.ts';
 import type { Spread } from './spread.ts';
 
 /** What a measurement works with, in the child process of one device. */
 export interface Bench {
+  readonly device: DeviceKind;
   readonly host: WebGpuHost;
   /** Buffers of every device that `host` gave. */
   readonly gpuBytes: GpuBytes;

@@ -2,6 +2,7 @@ import { bandwidth } from './bandwidth.ts';
 import { captures } from './captures.ts';
 import { commandLine } from './command-line.ts';
 import { decode } from './decode.ts';
+import { engines } from './engines.ts';
 import { kernels } from './kernels.ts';
 import { loading } from './loading.ts';
 import type { Measurement } from './measurement.ts';
@@ -25,6 +26,7 @@ export const measurements: readonly AnyMeasurement[] = [
   erase(decode),
   erase(prefill),
   erase(steering),
+  erase(engines),
   erase(captures),
   erase(multipleChoice),
   erase(sweep),

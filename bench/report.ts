@@ -1,5 +1,6 @@
 import type { DecodeResult } from './decode.ts';
 import type { BandwidthResult } from './bandwidth.ts';
+import type { EnginesResult } from './engines.ts';
 import type { ShapesFile } from './shapes-result.ts';
 import { number, show, type Row } from './measurement.ts';
 import { measurements } from './measurements.ts';
@@ -113,12 +114,24 @@ function shapes(file: ShapesFile | null): string {
   );
 }
 
+/** Versions and settings of the engines that were measured beside each other. */
+function contestants(files: readonly ResultFile[]): string {
+  const rows = find(files, 'engines').flatMap(({ file, model, measured }): Row[] => {
+    const { arms, chromium, promptTokens, tokens } = measured.result as EnginesResult;
+    const details = [...new Set(arms.map(({ detail }) => detail))];
+    if (chromium !== null) details.push(`Chromium ${chromium}`);
+    return [[file.device, model ? modelName(model) : '', `${promptTokens} + ${tokens}`, details.join('; ')]];
+  });
+  return table(['adapter', 'model', 'prompt + new tokens', 'who took part'], rows);
+}
+
 /** Parts of docs/benchmarks.md, by name. */
 export function reportParts(files: readonly ResultFile[], shapesFile: ShapesFile | null): Record<string, string> {
   const parts: Record<string, string> = {
     adapters: adapters(files),
     traffic: traffic(files),
     contexts: contexts(files),
+    contestants: contestants(files),
     shapes: shapes(shapesFile),
   };
   for (const { name, of, columns, rows } of measurements) {

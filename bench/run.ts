@@ -15,11 +15,12 @@ import { readShapes } from './shapes-result.ts';
 const quantizations = ['none', 'q8', 'q4'] as const;
 const names = measurements.map(({ name }) => name);
 const page = new URL('../docs/benchmarks.md', import.meta.url);
-const help = `npm run bench -- [options]
+const help = `npm run bench -- [NAME...] [options]
+  NAME   measure this only: ${names.join(', ')}
   --device ${deviceKinds.join('|')}   measure this device only; may be repeated
-  --model FOLDER   Hugging Face folder (models/stories15M)
-  --quantize ${quantizations.join('|')}   how weights are kept on the device (none: as stored)
-  --only NAME   measure this only; may be repeated: ${names.join(', ')}
+  --model FOLDER   folder of a model (models/stories15M)
+  --quantize ${quantizations.join('|')}   how weights are kept on the device (none: as stored); may be repeated
+  --only NAME   the same as NAME
   --quick   shorter runs and fewer rounds; nothing is written
   --docs   measure nothing, put the stored results into docs/benchmarks.md`;
 
@@ -34,17 +35,19 @@ function pick<const Choice extends string>(option: string, value: string, choice
 
 function readOptions() {
   try {
-    return parseArgs({
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
       options: {
         device: { type: 'string', multiple: true },
         model: { type: 'string', default: 'models/stories15M' },
-        quantize: { type: 'string', default: 'none' },
+        quantize: { type: 'string', multiple: true, default: ['none'] },
         only: { type: 'string', multiple: true },
         quick: { type: 'boolean', default: false },
         docs: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
-    }).values;
+    });
+    return { ...values, only: [...(values.only ?? []), ...positionals] };
   } catch (error) {
     return usage(error instanceof Error ? error.message : String(error));
   }
@@ -62,16 +65,16 @@ if (values.help) {
   writeDocs();
 } else {
   const devices = (values.device ?? deviceKinds).map((device) => pick('device', device, deviceKinds));
-  const task: ChildTask = {
+  const tasks = values.quantize.map((quantization): ChildTask => ({
     folder: values.model,
-    quantization: pick('quantize', values.quantize, quantizations),
-    only: (values.only ?? []).map((name) => pick('only', name, names)),
+    quantization: pick('quantize', quantization, quantizations),
+    only: values.only.map((name) => pick('only', name, names)),
     quick: values.quick,
-  };
-  if (!existsSync(task.folder)) usage(`there is no ${task.folder}; \`npm run model\` makes the embedded model`);
+  }));
+  if (!existsSync(values.model)) usage(`there is no ${values.model}; \`npm run model\` makes the embedded model`);
   const failures: string[] = [];
   let measured = 0;
-  for (const device of devices) {
+  for (const [device, task] of devices.flatMap((one) => tasks.map((task) => [one, task] as const))) {
     const report = await inDeviceProcess<ChildTask, ChildReport>('child.ts', device, task);
     failures.push(...report.failures);
     if (report.skip !== null) console.log(`${device} is skipped: ${report.skip}`);
@@ -81,9 +84,9 @@ if (values.help) {
     for (const { name, title } of measurements) {
       if (report.runs.some((run) => name in run.measurements)) console.log(`\n${title}, ${report.head.adapter.name}\n\n${parts[name]}`);
     }
-    if (!task.quick) console.log(`\nwritten to ${await saveRuns(report.head, report.runs)}`);
+    if (!values.quick) console.log(`\nwritten to ${await saveRuns(report.head, report.runs)}`);
   }
-  if (measured > 0 && !task.quick) writeDocs();
+  if (measured > 0 && !values.quick) writeDocs();
   for (const failure of failures) console.error(failure);
   if (failures.length > 0 || measured === 0) process.exitCode = 1;
 }
