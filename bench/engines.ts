@@ -3,11 +3,12 @@ import { join } from 'node:path';
 import { storyTexts } from '../src/evals/neutral-stories.ts';
 import { parameterCount } from '../src/model/memory.ts';
 import { number, promptIds, show, type Bench, type Measurement, type Row } from './measurement.ts';
-import { armsFor, rivals, type Arm } from './peers/arms.ts';
+import { armsFor, isLarge, rivals, type Arm } from './peers/arms.ts';
 import { BrowserContestant, PageServer } from './peers/browser-contestant.ts';
 import { NodeContestant, type MeasuredTurn } from './peers/node-contestant.ts';
 import { preparedFolder, preparedModel } from './peers/prepared-model.ts';
 import { perSecond, ratios, spread, type Spread } from './spread.ts';
+import { versionOf } from './versions.ts';
 
 /** One contestant's numbers. */
 export interface ArmResult {
@@ -101,14 +102,16 @@ export const engines: Measurement<EnginesResult> = {
   ],
 
   async run(bench) {
-    const { files, load, say } = bench;
+    const { files, load, device } = bench;
+    const say = (line: string): void => bench.say(line);
+    const parameters = parameterCount(files.spec);
     const quantization = load.quantization ?? 'none';
-    const device = bench.device;
-    const wanted = armsFor(device, parameterCount(files.spec)).filter(({ name }) => process.env.TILLER_BENCH_ARMS?.split('|').some((part) => name.includes(part)) ?? true);
+    const named = process.env.TILLER_BENCH_ARMS?.split('|');
+    const wanted = armsFor(device, parameters).filter(({ name }) => named?.some((part) => name.includes(part)) ?? true);
     const model = await preparedModel(files, quantization, say);
-    const tokens = bench.quick ? 16 : 48;
+    const tokens = bench.quick || device === 'swiftshader' ? 16 : isLarge(parameters) ? 24 : 48;
     const promptTokens = bench.quick ? 32 : 128;
-    const { rounds } = bench;
+    const rounds = device === 'swiftshader' ? Math.min(3, bench.rounds) : Math.min(5, bench.rounds);
     const absent: { name: string; reason: string }[] = [];
     const present: Present[] = [];
     let chromium: string | null = null;
@@ -122,7 +125,8 @@ export const engines: Measurement<EnginesResult> = {
           const place = arm.place === 'Node' ? join(preparedFolder, model) : `/models/${model}`;
           try {
             const opened = await runner.open({ kind: arm.kind, quantization, threads: arm.threads, model: place });
-            present.push({ arm, runner, ...opened, turns: [] });
+            const detail = arm.kind === 'wllama' ? opened.detail.replace('wllama', `wllama ${versionOf('@wllama/wllama')}`) : opened.detail;
+            present.push({ arm, runner, ...opened, detail, turns: [] });
             say(`${arm.name}: ${opened.detail}`);
           } catch (error) {
             await runner.close();
@@ -164,7 +168,9 @@ export const engines: Measurement<EnginesResult> = {
       arm.name === yardstick ? 'the yardstick' : `${number((100 * arm.agreed) / arm.compared)} % of ${arm.compared}`,
       versus
         .filter(({ name }) => name === arm.name)
-        .map(({ against, ratio, cpuRatio }) => `${show(ratio, 2)} x ${against}${cpuRatio ? `; in processor time ${show(cpuRatio, 2)} x` : ''}`)
+        .map(
+          ({ against, ratio, cpuRatio }) => `${show(ratio, 2)} x ${against}${cpuRatio ? `; in processor time ${show(cpuRatio, 2)} x` : ''}`,
+        )
         .join('<br>'),
     ]),
     ...absent.map(({ name, reason }) => [name, `absent: ${reason}`, '', '', '', '', '', '', '']),

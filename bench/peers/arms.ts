@@ -50,9 +50,11 @@ export const rivals: Readonly<Partial<Record<ContestantKind, readonly Contestant
 /** Parameters above which only CPU engines of Node take part: software adapters and pages would take hours. */
 const LARGE = 300e6;
 
+export const isLarge = (parameters: number): boolean => parameters > LARGE;
+
 /** Who takes part. Chromium's software adapter is SwiftShader, so its pages are measured with it; CPU engines are, with lavapipe. */
 export function armsFor(device: DeviceKind, parameters: number): Arm[] {
-  const large = parameters > LARGE;
+  const large = isLarge(parameters);
   return arms.filter(({ gpu, place }) => {
     if (gpu) return !large && (place === 'Node' || device === 'swiftshader');
     return device === 'lavapipe' && !(large && place === 'Chromium');

@@ -38,7 +38,7 @@ const openers: Readonly<Partial<Record<ContestantKind, (task: ContestantTask) =>
   async 'tiller-wasm'(task) {
     const ort = await import('onnxruntime-web/wasm');
     const { spec, source, load } = await opened(task);
-    const engine = await createOnnxEngine(spec, source, wasmRuntime(ort, threaded(task.threads)), { ...load, threads: 1 });
+    const engine = await createOnnxEngine(spec, source, wasmRuntime(ort), load);
     return tillerContestant(engine, 'Tiller, ONNX engine in Node');
   },
   async 'onnxruntime-webgpu'({ model, quantization }) {
@@ -61,9 +61,7 @@ function peakMemory(): number {
   return line ? Number(line[1]) * 1024 : process.resourceUsage().maxRSS * 1024;
 }
 
-type Message =
-  | { readonly open: ContestantTask }
-  | { readonly prompt: readonly number[]; readonly tokens: number };
+type Message = { readonly open: ContestantTask } | { readonly prompt: readonly number[]; readonly tokens: number };
 
 let contestant: Contestant | null = null;
 

@@ -18,7 +18,15 @@ export interface ContestantTask {
   readonly model: string;
 }
 
-export const contestantKinds = ['tiller-webgpu', 'tiller-onnx', 'tiller-wasm', 'onnxruntime-webgpu', 'transformers', 'llama-cpp', 'wllama'] as const;
+export const contestantKinds = [
+  'tiller-webgpu',
+  'tiller-onnx',
+  'tiller-wasm',
+  'onnxruntime-webgpu',
+  'transformers',
+  'llama-cpp',
+  'wllama',
+] as const;
 export type ContestantKind = (typeof contestantKinds)[number];
 
 /** One prompt and its continuation. */

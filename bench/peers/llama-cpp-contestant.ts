@@ -5,7 +5,7 @@ import type { Contestant, ContestantTask } from './contestant.ts';
 
 /** What of node-llama-cpp is used: the package is not a dependency, so its types are not at hand. */
 interface LlamaCpp {
-  getLlama(options: { gpu: false; build: 'never'; logLevel: 'error'; maxThreads: number }): Promise<{
+  readonly getLlama: (options: { gpu: false; build: 'never'; logLevel: 'error'; maxThreads: number }) => Promise<{
     readonly systemInfo: string;
     loadModel(options: { modelPath: string; gpuLayers: 0 }): Promise<{
       createContext(options: { contextSize: number; batchSize: number; threads: number }): Promise<{ getSequence(): LlamaSequence }>;

@@ -12,7 +12,12 @@ export interface OnnxRuntimePeer {
  * ONNX Runtime's WebGPU provider, used as well as it can be from JavaScript: keys and values stay on the device, and only the logits of
  * the last position are read.
  */
-export async function onnxRuntimeContestant(ort: OnnxRuntimePeer, model: Uint8Array | string, kvHeads: number, headDim: number): Promise<Contestant> {
+export async function onnxRuntimeContestant(
+  ort: OnnxRuntimePeer,
+  model: Uint8Array | string,
+  kvHeads: number,
+  headDim: number,
+): Promise<Contestant> {
   const options = (names: readonly string[]): InferenceSession.SessionOptions => ({
     executionProviders: ['webgpu'],
     logSeverityLevel: 3,
@@ -27,8 +32,7 @@ export async function onnxRuntimeContestant(ort: OnnxRuntimePeer, model: Uint8Ar
   const session = await create(names);
   const cached = names.filter((name) => name.startsWith('present.'));
   const pastOf = (name: string): string => name.replace('present.', 'past_key_values.');
-  const whole = (values: readonly number[]): Tensor =>
-    new ort.Tensor('int64', BigInt64Array.from(values, BigInt), [1, values.length]);
+  const whole = (values: readonly number[]): Tensor => new ort.Tensor('int64', BigInt64Array.from(values, BigInt), [1, values.length]);
 
   return {
     detail: ort.detail,

@@ -9,7 +9,7 @@ import { writeBuilderFolder } from './exports/builder-export.ts';
 import { writeGguf } from './exports/gguf-export.ts';
 
 /** Bump when the exports change. */
-const VERSION = 2;
+const VERSION = 3;
 
 /** Folder that models for peers are written to, one subfolder each; it may be deleted at any time. */
 export const preparedFolder = fileURLToPath(new URL('../../.cache/bench/models/', import.meta.url));
@@ -17,7 +17,8 @@ export const preparedFolder = fileURLToPath(new URL('../../.cache/bench/models/'
 /** One set of weights as every contestant reads it: model.gguf, and a transformers.js folder. Written once. @returns name of the subfolder */
 export async function preparedModel(files: ModelFiles, quantization: Quantization, say: (line: string) => void): Promise<string> {
   const { family, sandwichNorm, headNorm, bias } = files.spec;
-  if (family !== 'llama' || sandwichNorm || headNorm || bias.qkv || bias.o || bias.mlp) throw new Error('only plain Llama models are written for peers');
+  if (family !== 'llama' || sandwichNorm || headNorm || bias.qkv || bias.o || bias.mlp)
+    throw new Error('only plain Llama models are written for peers');
   const name = `${slug(files.name)}-${quantization}-${VERSION}`;
   const folder = join(preparedFolder, name);
   if (existsSync(folder)) return name;

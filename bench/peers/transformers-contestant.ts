@@ -29,7 +29,13 @@ export async function transformersContestant(
       }
       const ids = new Tensor('int64', BigInt64Array.from(prompt, BigInt), [1, prompt.length]);
       const mask = new Tensor('int64', new BigInt64Array(prompt.length).fill(1n), [1, prompt.length]);
-      await model.generate({ inputs: ids, attention_mask: mask, max_new_tokens: tokens, do_sample: false, streamer: new Listener() } as never);
+      await model.generate({
+        inputs: ids,
+        attention_mask: mask,
+        max_new_tokens: tokens,
+        do_sample: false,
+        streamer: new Listener(),
+      } as never);
     },
   };
 }

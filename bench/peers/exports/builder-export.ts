@@ -93,7 +93,7 @@ class BuilderExport {
     graph.node('Slice', [normed, ...last], 'last_normed');
     await this.linear(spec.tiedHead ? 'model.embed_tokens' : 'lm_head', 'last_normed', 'logits');
     graph.output('logits', [BATCH, 1, spec.vocab]);
-    return graph.finish();
+    return graph.finish().whole();
   }
 
   private async embedding(): Promise<string> {
@@ -134,7 +134,11 @@ class BuilderExport {
   private async attention(layer: number, input: string): Promise<string> {
     const { graph, spec } = this;
     const prefix = `model.layers.${layer}.self_attn`;
-    const [q, k, v] = [await this.linear(`${prefix}.q_proj`, input), await this.linear(`${prefix}.k_proj`, input), await this.linear(`${prefix}.v_proj`, input)];
+    const [q, k, v] = [
+      await this.linear(`${prefix}.q_proj`, input),
+      await this.linear(`${prefix}.k_proj`, input),
+      await this.linear(`${prefix}.v_proj`, input),
+    ];
     const shape = (length: string): (string | number)[] => [BATCH, spec.kvHeads, length, spec.headDim];
     const past = ['key', 'value'].map((part) => graph.input(`past_key_values.${layer}.${part}`, shape('past_sequence_length')));
     const present = ['key', 'value'].map((part) => `present.${layer}.${part}`);
@@ -158,7 +162,8 @@ class BuilderExport {
     const kind = table && !largeTable(info) ? 'none' : table && this.quantization !== 'none' ? 'q8' : this.quantization;
     if (kind === 'none') {
       const turned = new Float32Array(values.length);
-      for (let row = 0; row < outputs; row++) for (let col = 0; col < inputs; col++) turned[col * outputs + row] = values[row * inputs + col];
+      for (let row = 0; row < outputs; row++)
+        for (let col = 0; col < inputs; col++) turned[col * outputs + row] = values[row * inputs + col];
       return graph.node('MatMul', [input, graph.constant(`${name}.MatMul.weight`, [inputs, outputs], turned)], output);
     }
     const matrix: Matrix = { outputs, inputs, weights: { kind, quantized: quantizeRows(values, outputs, inputs, kind) }, bias: null };

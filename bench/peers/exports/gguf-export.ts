@@ -4,11 +4,19 @@ import { tensorLayout } from '../../../src/model/layout.ts';
 import { LARGE_TABLE_BYTES } from '../../../src/model/memory.ts';
 import type { ModelFiles } from '../../../src/model/model.ts';
 import type { Quantization, TensorInfo, TensorRequirement, WeightSource } from '../../../src/model/weights.ts';
-import { encoded, ggufFile, ggufName, ggufShape, interleaved, type SampleTensor, type SampleValue } from '../../../test/weights/gguf-sample.ts';
+import { characterOf } from '../token-characters.ts';
+import {
+  encoded,
+  ggufFile,
+  ggufName,
+  ggufShape,
+  interleaved,
+  type SampleTensor,
+  type SampleValue,
+} from '../../../test/weights/gguf-sample.ts';
 
 /** Whether a table (embedding, head) is kept in int8: the engines' own rule, so that every engine has the same integers. */
-export const largeTable = ({ dtype, shape }: TensorInfo): boolean =>
-  shape[0] * shape[1] * (dtype === 'F32' ? 4 : 2) > LARGE_TABLE_BYTES;
+export const largeTable = ({ dtype, shape }: TensorInfo): boolean => shape[0] * shape[1] * (dtype === 'F32' ? 4 : 2) > LARGE_TABLE_BYTES;
 
 export async function readF32(source: WeightSource, name: string): Promise<Float32Array> {
   const info = infoOf(source, name);
@@ -28,19 +36,27 @@ function typeOf({ role, shape }: TensorRequirement, info: TensorInfo, quantizati
   return quantization === 'q8' ? 'Q8_0' : 'Q4_0';
 }
 
-/** What llama.cpp wants to know of a tokenizer. Peers are given token ids, so the texts of tokens only have to be there. */
+/**
+ * A tokenizer for peers that are to be given ids: every token is one character, which wllama, whose prompts and answers are texts,
+ * reads and writes as that token.
+ */
 function vocabulary(size: number, bos: number, eos: number): Record<string, SampleValue> {
-  const bytes = Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`);
-  const tokens = Array.from({ length: size }, (_, id) => (id < 3 ? ['<unk>', '<s>', '</s>'][id] : (bytes[id - 3] ?? `t${id}`)));
+  const tokens = Array.from({ length: size }, (_, id) => characterOf(id));
   return {
     'tokenizer.ggml.model': 'llama',
     'tokenizer.ggml.tokens': tokens,
     'tokenizer.ggml.scores': tokens.map((_, id) => -id),
-    'tokenizer.ggml.token_type': { i32s: tokens.map((_, id) => (id === 0 ? 2 : id < 3 ? 3 : id < 259 ? 6 : 1)) },
+    'tokenizer.ggml.token_type': { i32s: tokens.map((_, id) => (id === eos ? CONTROL : NORMAL)) },
     'tokenizer.ggml.bos_token_id': bos,
     'tokenizer.ggml.eos_token_id': eos,
+    'tokenizer.ggml.add_bos_token': true,
+    'tokenizer.ggml.add_space_prefix': false,
   };
 }
+
+/** Types of tokens. */
+const NORMAL = 1;
+const CONTROL = 3;
 
 /**
  * Writes a Llama model's weights as a GGUF file for llama.cpp: Q4_0 and Q8_0 by the engines' own rule, so that integers and scales are

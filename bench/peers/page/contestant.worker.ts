@@ -38,13 +38,17 @@ const openers: Readonly<Partial<Record<ContestantKind, (task: ContestantTask) =>
   async 'tiller-webgpu'({ model, quantization }) {
     const { spec, source } = await opened(model);
     const shader = (name: string): string => shaders[`../../../shaders/${name}.wgsl`];
-    return tillerContestant(await createWebGpuEngine(spec, source, { gpu: navigator.gpu, shader }, { quantization, now }), 'Tiller, WebGPU');
+    return tillerContestant(
+      await createWebGpuEngine(spec, source, { gpu: navigator.gpu, shader }, { quantization, now }),
+      'Tiller, WebGPU',
+    );
   },
   async 'tiller-wasm'({ model, quantization, threads }) {
     const ort = await import('onnxruntime-web/wasm');
     const { spec, source } = await opened(model);
-    const runtime = wasmRuntime(ort, { threads: threads ?? 1, wasmPaths: absolute('/ort/') });
-    return tillerContestant(await createOnnxEngine(spec, source, runtime, { quantization, now, threads: 1 }), 'Tiller, ONNX engine');
+    const chosen = { count: threads ?? 1, line: `${threads ?? 1} threads, as asked for` };
+    const runtime = wasmRuntime(ort, { threads: chosen, wasmPaths: absolute('/ort/') });
+    return tillerContestant(await createOnnxEngine(spec, source, runtime, { quantization, now }), 'Tiller, ONNX engine');
   },
   async 'onnxruntime-webgpu'({ model, quantization }) {
     const ort = await import('onnxruntime-web/webgpu');
