@@ -9,6 +9,7 @@ interface Settings {
   theme?: 'auto' | 'light' | 'dark';
   engine?: EngineChoice;
   autoload?: boolean;
+  hub?: string;
 }
 
 /** Settings that the page finds when it opens for the first time; what a test changes afterwards stays changed over reloads. */
