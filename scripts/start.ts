@@ -5,7 +5,7 @@ import { build, preview } from 'vite';
 const step = (text: string): void => console.log(`  ${text}`);
 
 step('embedded model ...');
-execFileSync(process.execPath, ['--import', 'tsx', 'scripts/embedded-model.ts'], { stdio: ['ignore', 'ignore', 'inherit'] });
+execFileSync(process.execPath, ['--import', 'tsx', 'scripts/model.ts'], { stdio: ['ignore', 'ignore', 'inherit'] });
 step('building the page ...');
 await build({ logLevel: 'warn' });
 const server = await preview({ preview: { open: false } });

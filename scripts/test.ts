@@ -48,10 +48,12 @@ if (chosen.some((part) => !part.light)) {
   }
 }
 if (chosen.some((part) => !part.light || part.name === 'build')) {
-  const model = await runTool('node_modules/tsx/dist/cli.mjs', ['scripts/embedded-model.ts'], { timeout: 10 * 60_000 });
+  const model = await runTool('node_modules/tsx/dist/cli.mjs', ['scripts/model.ts', 'stories15M', 'minimind2-small'], {
+    timeout: 10 * 60_000,
+  });
   if (model.status !== 0) {
-    say(`\n--- embedded model ---\n${model.output.trim()}\n`);
-    add('embedded model', failure, 0);
+    say(`\n--- models ---\n${model.output.trim()}\n`);
+    add('models', failure, 0);
   }
 }
 

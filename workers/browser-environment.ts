@@ -70,9 +70,9 @@ export function browserEnvironment(): HostEnvironment {
     storage: models.storage,
     results: models.storage ? resultsOpfs() : null,
     async open(request, onProgress, signal) {
-      const { label, licence, files } = await models.find(request, onProgress, signal);
+      const { label, licence, files, weights, notes } = await models.find(request, onProgress, signal);
       onProgress({ stage: 'config', done: 0, total: 1, unit: 'steps' });
-      return { label, licence, files: await openModel(files, signal) };
+      return { label, licence, files: await openModel(files, signal, weights ?? undefined), notes };
     },
     async engine(asked, model, options) {
       const { engine, reason } = chooseEngine(asked, await describeDevice());

@@ -1,19 +1,29 @@
 import type { LoadProgress } from '../src/engine/engine.ts';
 import { TillerError } from '../src/errors/error.ts';
-import { isRecord } from '../src/formats/json.ts';
 import type { LoadRequest, StorageState } from '../src/lab/engine-protocol.ts';
 import { placeLabel, type ModelPlace } from '../src/lab/experiment.ts';
 import type { ModelStorage } from '../src/lab/model-access.ts';
-import { readJsonFile, type FileAccess } from '../src/model/files.ts';
-import { openFiles } from '../src/store/files.ts';
-import { openHub } from '../src/store/hub.ts';
-import { folderKey, OpfsStore } from '../src/store/opfs.ts';
+import type { FileAccess } from '../src/model/files.ts';
+import { modelFileNames } from '../src/model/model-file-names.ts';
+import { openFiles, type ChosenFile } from '../src/store/files.ts';
+import { parseHubName } from '../src/store/hub-name.ts';
+import { planHub, resumeHub, type PlannedDownload } from '../src/store/hub-plan.ts';
+import type { HubAccess } from '../src/store/hub.ts';
+import { planAddress, plannedFiles, weightsOf } from '../src/store/model-address.ts';
+import { fillFolder, readManifest, verifyFolder, type DownloadPlan } from '../src/store/model-folder.ts';
+import { folderKey, OpfsStore, type StoredFolder } from '../src/store/opfs.ts';
+import { listServed, planServed } from '../src/store/served-models.ts';
+import { withTransformersCache } from '../src/store/transformers-cache.ts';
 import { openUrl } from '../src/store/url.ts';
 
 interface Found {
   readonly label: string;
   readonly licence: string | null;
   readonly files: FileAccess;
+  /** The weight file to open; null where it is found by itself. */
+  readonly weights: string | null;
+  /** What was chosen on the way, sentences to be shown. */
+  readonly notes: readonly string[];
 }
 
 type Report = (progress: LoadProgress) => void;
@@ -27,81 +37,129 @@ interface BrowserModels {
 const fetchHere: typeof fetch = (...args) => fetch(...args);
 
 const keyOf = (place: ModelPlace): string => folderKey(`${place.kind}:${placeLabel(place)}`);
+const notFound = (place: string, problem: string): TillerError => new TillerError('model/not-found', { place, problem });
 
-function remoteFiles({ model, hub, page }: LoadRequest): FileAccess {
+/** What has to be downloaded, at the commit that an earlier attempt began with where there was one. */
+async function planOf(request: LoadRequest, earlier: StoredFolder | null, signal: AbortSignal): Promise<PlannedDownload> {
+  const { model, page, hub, token } = request;
   const { place } = model;
+  const label = placeLabel(place);
   switch (place.kind) {
-    case 'embedded':
-      return openUrl(new URL(`models/${place.name}/`, page).href, { fetch: fetchHere, name: place.name });
-    case 'hub':
-      return openHub(place.name, { fetch: fetchHere, hub });
+    case 'hub': {
+      const access: HubAccess = { fetch: fetchHere, hub, token };
+      const origin = earlier?.manifest.origin;
+      if (earlier && origin)
+        return resumeHub({ ...earlier.manifest, place, origin }, sameHub(origin.hub, hub) ? access : { ...access, token: null });
+      const name = parseHubName(place.name, hub);
+      if (!name) throw notFound(place.name, 'it is not of the form owner/name');
+      return planHub(name, label, place, access, signal);
+    }
+    case 'served': {
+      const served = (await listServed(page, { fetch: fetchHere }, signal)).find(({ name }) => name === place.name);
+      if (!served) throw notFound(place.name, 'the server of this page does not offer it');
+      return planServed(served, place, page, { fetch: fetchHere });
+    }
     case 'url':
-      return openUrl(place.url, { fetch: fetchHere });
-    case 'stored':
-      throw new TillerError('model/not-found', {
-        place: 'the browser’s storage',
-        problem: `${place.name} is not stored here; drop its files again`,
-      });
+      return planAddress(place.url, label, place, { fetch: fetchHere }, signal);
     case 'runner':
       throw new TillerError('internal', { problem: 'the weights of a runner’s model stay on the runner' });
+    case 'embedded':
+    case 'stored':
+      throw notFound('the browser’s storage', `${label} is not stored here; drop its files again`);
   }
 }
 
-const optional = ['generation_config.json', 'tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja'];
-const index = 'model.safetensors.index.json';
+/** A token is for the hub it was given for. */
+const sameHub = (a: string, b: string): boolean => a.replace(/\/+$/, '') === b.replace(/\/+$/, '');
 
-/** Names of the files that make a model, found by asking for them: servers have no listings. */
-async function modelFileNames(files: FileAccess, signal: AbortSignal): Promise<string[]> {
-  if ((await files.size('config.json', signal)) === null) {
-    throw new TillerError('model/not-found', { place: files.name, problem: 'there is no config.json' });
-  }
-  const names = ['config.json'];
-  for (const name of optional) if ((await files.size(name, signal)) !== null) names.push(name);
-  const shards = await readJsonFile(files, index, signal);
-  if (!isRecord(shards)) return [...names, 'model.safetensors'];
-  const map = isRecord(shards.weight_map) ? Object.values(shards.weight_map) : [];
-  const listed = [...new Set(map.filter((name): name is string => typeof name === 'string'))].sort();
-  if (listed.length === 0) throw new TillerError('model/file', { file: index, problem: 'it names no files' });
-  return [...names, index, ...listed];
+/** Models dropped on the page: a folder as it was chosen, or loose files. */
+async function planFiles(label: string, place: ModelPlace, files: readonly ChosenFile[], signal: AbortSignal): Promise<PlannedDownload> {
+  const source = openFiles(files, label);
+  const names = await modelFileNames(source, signal);
+  const weights = weightsOf(names.find((name) => /\.(onnx|gguf)$/i.test(name)) ?? null);
+  return { plan: { label, place, origin: null, weights, files: await plannedFiles(source, names, signal) }, source, notes: [] };
+}
+
+/** Without a private file system files are read where they are, piece by piece. */
+async function findWithoutStorage(request: LoadRequest, signal: AbortSignal): Promise<Found> {
+  const { plan, source, notes } = await planOf(request, null, signal);
+  return { label: plan.label, licence: plan.origin?.licence ?? null, files: source, weights: plan.weights, notes };
+}
+
+function embedded({ model, page }: LoadRequest): Found {
+  const label = placeLabel(model.place);
+  const files = openUrl(new URL(`models/${label}/`, page).href, { fetch: fetchHere, name: label });
+  return { label, licence: null, files, weights: null, notes: [] };
 }
 
 export function browserModels(): BrowserModels {
   const available = typeof navigator.storage?.getDirectory === 'function' && 'createSyncAccessHandle' in FileSystemFileHandle.prototype;
-  if (!available) return { storage: null, find: async (request) => describe(request, remoteFiles(request)) };
+  if (!available) {
+    return {
+      storage: null,
+      find: (request, _, signal) =>
+        request.model.place.kind === 'embedded' ? Promise.resolve(embedded(request)) : findWithoutStorage(request, signal),
+    };
+  }
   const store = new OpfsStore();
 
-  const download = async (request: LoadRequest, onProgress: Report, signal: AbortSignal): Promise<void> => {
-    const { place } = request.model;
-    const source = remoteFiles(request);
-    const names = await modelFileNames(source, signal);
-    const report: Parameters<OpfsStore['fetch']>[5] = (progress) => onProgress({ ...progress, unit: 'bytes' });
-    await store.fetch(keyOf(place), placeLabel(place), place, source, names, report, signal);
+  const fill = async (key: string, { plan, source }: PlannedDownload, onProgress: Report, signal: AbortSignal): Promise<void> => {
+    await fillFolder(await store.folder(key, true), plan, source, (progress) => onProgress({ ...progress, unit: 'bytes' }), signal);
+  };
+
+  /** Downloads what is missing. Gives what was chosen, in sentences. */
+  const download = async (request: LoadRequest, onProgress: Report, signal: AbortSignal): Promise<readonly string[]> => {
+    const key = keyOf(request.model.place);
+    const planned = await planOf(request, await store.find(key), signal);
+    const notes = [...planned.notes];
+    const source = shared(planned.source, planned.plan, (name) =>
+      notes.push(`${name} was taken from the cache of transformers.js in this browser.`),
+    );
+    await fill(key, { ...planned, source }, onProgress, signal);
+    return notes;
   };
 
   const storage: ModelStorage = {
-    download,
+    async download(request, onProgress, signal) {
+      await download(request, onProgress, signal);
+    },
     async list(): Promise<StorageState> {
       const [folders, estimate, persistent] = await Promise.all([
         store.list(),
         navigator.storage.estimate(),
         navigator.storage.persisted(),
       ]);
-      const models = folders.map(({ key, manifest, have }) => {
+      const models = folders.map(({ key, manifest, have, complete }) => {
         const bytes = manifest.files.reduce((sum, file) => sum + file.bytes, 0);
         const there = have.reduce((sum, size) => sum + size, 0);
         const files = manifest.files.map((file, i) => ({ name: file.name, bytes: file.bytes, have: have[i] }));
-        return { key, label: manifest.label, place: manifest.place as ModelPlace, bytes, missing: Math.max(0, bytes - there), files };
+        const { label, origin, weights } = manifest;
+        const from = origin && { commit: origin.commit, licence: origin.licence };
+        return {
+          key,
+          label,
+          place: manifest.place as ModelPlace,
+          bytes,
+          missing: Math.max(0, bytes - there),
+          complete,
+          weights,
+          from,
+          files,
+        };
       });
       return { models, used: estimate.usage ?? 0, quota: estimate.quota ?? 0, persistent };
     },
     async keep(label, files, onProgress, signal) {
-      const source = openFiles(files, label);
       const place: ModelPlace = { kind: 'stored', name: label };
-      const report: Parameters<OpfsStore['fetch']>[5] = (progress) => onProgress({ ...progress, unit: 'bytes' });
-      await store.fetch(keyOf(place), label, place, source, await modelFileNames(source, signal), report, signal);
-      return { place, quantization: 'none', precision: 'auto' };
+      await fill(keyOf(place), await planFiles(label, place, files, signal), onProgress, signal);
+      return { place, quantization: 'suggested', precision: 'auto' };
     },
-    verify: (key, onProgress, signal) => store.verify(key, (progress) => onProgress({ ...progress, unit: 'bytes' }), signal),
+    async verify(key, onProgress, signal) {
+      const folder = await store.folder(key);
+      const manifest = await readManifest(folder);
+      if (!manifest) throw notFound('the browser’s storage', `${key} has no manifest`);
+      await verifyFolder(folder, manifest, (progress) => onProgress({ ...progress, unit: 'bytes' }), signal);
+    },
     remove: (key) => store.remove(key),
   };
 
@@ -109,12 +167,23 @@ export function browserModels(): BrowserModels {
     storage,
     async find(request, onProgress, signal) {
       const { place } = request.model;
-      if (place.kind === 'embedded') return describe(request, remoteFiles(request));
+      if (place.kind === 'embedded') return embedded(request);
       const key = keyOf(place);
-      if ((await store.complete(key)) === null) await download(request, onProgress, signal);
-      return describe(request, await store.open(key, placeLabel(place)));
+      const stored = await store.find(key);
+      const notes = stored?.complete ? [] : await download(request, onProgress, signal);
+      const manifest = stored?.complete ? stored.manifest : await readManifest(await store.folder(key));
+      return {
+        label: placeLabel(place),
+        licence: manifest?.origin?.licence ?? null,
+        files: await store.open(key, placeLabel(place)),
+        weights: manifest?.weights ?? null,
+        notes,
+      };
     },
   };
 }
 
-const describe = ({ model }: LoadRequest, files: FileAccess): Found => ({ label: placeLabel(model.place), licence: null, files });
+function shared(source: FileAccess, plan: DownloadPlan, onTaken: (name: string) => void): FileAccess {
+  // Only secure pages have caches.
+  return 'caches' in globalThis ? withTransformersCache(source, plan, (name) => caches.open(name), onTaken) : source;
+}

@@ -6,7 +6,7 @@ import { TillerError } from '../../src/errors/error.ts';
 import { cacheFolder } from '../cache-folder.ts';
 import { engineOptions, type Command } from '../command.ts';
 import { engineChoice } from '../open-engine.ts';
-import { embeddedFolder } from '../open-model.ts';
+import { builtFolder } from '../open-model.ts';
 import { usage, type Options } from '../options.ts';
 import type { Output } from '../output.ts';
 import { defaultLimits, labOrigins, type RunnerConfig } from '../server/config.ts';
@@ -66,7 +66,7 @@ function originOption(options: Options): string[] {
 function modelFolders(options: Options): readonly string[] {
   const given = options.all('models');
   if (given.length > 0) return given;
-  const embedded = embeddedFolder();
+  const embedded = builtFolder('stories15M');
   if (embedded === null || !existsSync(embedded)) throw usage('--models FOLDER is needed: the embedded model is not built yet');
   return [embedded];
 }

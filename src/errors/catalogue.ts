@@ -62,6 +62,11 @@ const rows = {
     why: 'The file is truncated, damaged or not what its name says.',
     fix: 'Download the file again and verify it.',
   },
+  'model/hash': {
+    what: '{file}: {problem}',
+    why: 'The download was damaged, or something else was sent than was promised. The file was not kept.',
+    fix: 'Download it again; if it stays so, take another source.',
+  },
   'model/not-found': {
     what: 'No model at {place}: {problem}',
     why: 'A model is a folder with config.json, tokenizer.json and *.safetensors or *.onnx, a GGUF file, a known name, or owner/name on the hub.',
@@ -92,6 +97,11 @@ const rows = {
     what: 'Could not fetch {url}: {problem}',
     why: 'The server could not be reached, refused, or sent something unexpected.',
     fix: 'Check the connection and the address, then try again; what was downloaded is kept.',
+  },
+  'hub/gated': {
+    what: '{repository} may not be read: {problem}',
+    why: 'Its authors let in who accepted their terms, and the hub knows a person by an access token.',
+    fix: 'Accept the terms at {page}, make a token with read rights there, and give it under "Access token" on the Models page, or as HF_TOKEN to the command line.',
   },
   // --- device -------------------------------------------------------------------------------------------------------
   'device/no-api': {
@@ -451,6 +461,11 @@ const rows = {
     what: 'The browser refused storage: {problem}',
     why: 'Private windows and full disks have no room for models.',
     fix: 'Free some space or leave private browsing; the embedded model still works.',
+  },
+  'store/no-room': {
+    what: 'There is no room for {name}: {problem}.',
+    why: 'The disk, or what the browser grants this page, is full.',
+    fix: 'Free some space or delete stored models, then go on: what was downloaded is kept.',
   },
   'store/full': {
     what: 'There is no room to keep results: {needed} could not be written.',

@@ -9,6 +9,7 @@ import type {
   DeviceReport, ExamplesRequest, ExamplesView, FitAnswer, FitRequest, HostApi, InspectRequest, Loaded, LoadMessage, LoadRequest, Outcome, PatchChoice, PatchEvent,
   PatchGraphRequest, PatchStudyRequest, PatchView, PromptToken, RunRequest, ShiftRequest, StorageState, StreamMessage, TokenShift,
 } from './engine-protocol.ts'; // prettier-ignore
+import type { ChosenFile } from '../store/files.ts';
 import type { Input, ModelChoice } from './experiment.ts';
 import type { Palette, Recipe } from './palette.ts';
 
@@ -124,7 +125,7 @@ export class EngineClient {
     return this.#withPort(onProgress, (port) => this.#ask(signal, (id) => this.#host.download(id, request, transfer(port, [port]))));
   }
 
-  keep(label: string, files: readonly File[], onProgress: Progress, signal: AbortSignal): Promise<ModelChoice> {
+  keep(label: string, files: readonly ChosenFile[], onProgress: Progress, signal: AbortSignal): Promise<ModelChoice> {
     return this.#withPort(onProgress, (port) => this.#ask(signal, (id) => this.#host.keep(label, files, id, transfer(port, [port]))));
   }
 

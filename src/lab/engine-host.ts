@@ -5,11 +5,15 @@ import { TillerError } from '../errors/error.ts';
 import type { PatchStudy } from '../evals/patch-study.ts';
 import type { PlaceView } from '../fit/report.ts';
 import type { BoundGraph, Lane } from '../graph/document.ts';
+import { driftNote, measureDrift } from '../model/drift.ts';
+import type { ModelFiles } from '../model/model.ts';
+import type { Quantization } from '../model/weights.ts';
 import type { Refusal } from '../graph/refusal.ts';
 import type {
   ExamplesRequest, ExamplesView, FitAnswer, FitRequest, HostApi, InspectRequest, Loaded, LoadRequest, Outcome, PatchChoice, PatchGraphRequest,
   PatchStudyRequest, PatchView, PromptToken, RunRequest, ShiftRequest, StreamMessage, StreamToken, TokenShift,
 } from './engine-protocol.ts'; // prettier-ignore
+import type { ChosenFile } from '../store/files.ts';
 import { laneName, type Input } from './experiment.ts';
 import type { HostEnvironment, ModelStorage, OpenModel } from './model-access.ts';
 import type { Palette, Recipe } from './palette.ts';
@@ -39,6 +43,12 @@ const breathe = (): Promise<void> =>
 /** Lanes of a request: names and factors of every strength. */
 export const lanesOf = (factors: readonly number[]): Lane[] =>
   factors.map((factor, index) => ({ name: laneName(index, factor), strengths: { '*': factor } }));
+
+/** How far weights that were already quantised move when they are kept in another way. */
+async function driftNotes({ spec, source, stored }: ModelFiles, kind: Quantization, signal: AbortSignal): Promise<string[]> {
+  if (kind === 'none' || stored[0] === 'safetensors') return [];
+  return [driftNote(await measureDrift(spec, source, kind, { signal }), stored)];
+}
 
 /** Runs a model for the page: what the worker exposes. One model at a time; one request of a kind at a time is the page's concern. */
 export class EngineHost implements HostApi {
@@ -119,7 +129,9 @@ export class EngineHost implements HostApi {
         this.#running = null;
         await previous?.engine.dispose().catch(() => undefined);
         const model = await this.#environment.open(request, onProgress, signal);
-        const { quantization, precision } = request.model;
+        const { precision } = request.model;
+        const quantization = request.model.quantization === 'suggested' ? model.files.suggested : request.model.quantization;
+        const notes = [...(model.notes ?? []), ...model.files.notes, ...(await driftNotes(model.files, quantization, signal))];
         const options = { quantization, precision, onProgress, signal, now: () => this.#environment.now() };
         const { engine, reason } = await this.#environment.engine(request.engine, model.files, options);
         if (signal.aborted) {
@@ -129,11 +141,11 @@ export class EngineHost implements HostApi {
         this.#running = { engine, model, typical: null };
         return {
           info: engine.model,
-          choice: request.model,
+          choice: { ...request.model, quantization },
           label: model.label,
           licence: model.licence,
           chat: model.files.tokenizer?.hasChatTemplate ?? false,
-          notes: model.files.notes,
+          notes,
           reason,
         };
       } finally {
@@ -310,7 +322,7 @@ export class EngineHost implements HostApi {
     });
   }
 
-  keep(label: string, files: readonly File[], id: number, progress: MessagePort): ReturnType<HostApi['keep']> {
+  keep(label: string, files: readonly ChosenFile[], id: number, progress: MessagePort): ReturnType<HostApi['keep']> {
     return this.#withProgress(id, progress, (onProgress, signal) => this.#storage().keep(label, files, onProgress, signal));
   }
 

@@ -12,6 +12,7 @@ import type { Fitted } from '../methods/method.ts';
 import type { BoundGraph, Role } from '../graph/document.ts';
 import type { PointName } from '../graph/points.ts';
 import type { Refusal } from '../graph/refusal.ts';
+import type { ChosenFile } from '../store/files.ts';
 import type { EngineChoice, EngineReason } from './engine-choice.ts';
 import type { Input, ModelChoice, ModelPlace } from './experiment.ts';
 import type { Palette, Recipe } from './palette.ts';
@@ -26,6 +27,8 @@ export interface LoadRequest {
   readonly page: string;
   /** Address of the hub, without a slash at the end. */
   readonly hub: string;
+  /** Access token for that hub and nobody else; null where none was given. */
+  readonly token?: string | null;
   readonly engine: EngineChoice;
 }
 
@@ -96,8 +99,14 @@ export interface StoredModel {
   readonly label: string;
   readonly place: ModelPlace;
   readonly bytes: number;
-  /** Bytes still to be downloaded; 0 when complete. */
+  /** Bytes still to be downloaded. */
   readonly missing: number;
+  /** All there and compared with its hashes. */
+  readonly complete: boolean;
+  /** The file with the weights, where it is named. */
+  readonly weights: string | null;
+  /** Commit and licence as the hub had them; null for models from elsewhere. */
+  readonly from: { readonly commit: string; readonly licence: string | null } | null;
   readonly files: readonly { readonly name: string; readonly bytes: number; readonly have: number }[];
 }
 
@@ -208,7 +217,7 @@ export interface HostApi {
   cancel(id: number): Promise<void>;
   storage(): Promise<Outcome<StorageState>>;
   download(id: number, request: LoadRequest, progress: MessagePort): Promise<Outcome<null>>;
-  keep(label: string, files: readonly File[], id: number, progress: MessagePort): Promise<Outcome<ModelChoice>>;
+  keep(label: string, files: readonly ChosenFile[], id: number, progress: MessagePort): Promise<Outcome<ModelChoice>>;
   verify(id: number, key: string, progress: MessagePort): Promise<Outcome<null>>;
   remove(key: string): Promise<Outcome<null>>;
 }

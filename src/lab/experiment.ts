@@ -2,9 +2,11 @@ import type { BoundGraph, Selector } from '../graph/document.ts';
 import type { Quantization } from '../model/weights.ts';
 import type { Palette } from './palette.ts';
 
-/** Where a model comes from. `stored` is one that was dropped on the page and kept in the browser. */
+/** Where a model comes from. `embedded` and `served` lie next to the page; `stored` was dropped on the page and kept in the browser. */
 export type ModelPlace =
   | { readonly kind: 'embedded'; readonly name: string }
+  | { readonly kind: 'served'; readonly name: string }
+  /** `owner/name[@revision][:file]` */
   | { readonly kind: 'hub'; readonly name: string }
   | { readonly kind: 'url'; readonly url: string }
   | { readonly kind: 'stored'; readonly name: string }
@@ -13,7 +15,8 @@ export type ModelPlace =
 
 export interface ModelChoice {
   readonly place: ModelPlace;
-  readonly quantization: Quantization;
+  /** `suggested` until the model is loaded: what suits its file. */
+  readonly quantization: Quantization | 'suggested';
   readonly precision: 'auto' | 'f32' | 'f16';
 }
 
@@ -76,13 +79,12 @@ export const formatStrength = (value: number): string => String(Math.round(value
 export function placeLabel(place: ModelPlace): string {
   switch (place.kind) {
     case 'embedded':
-      return place.name;
+    case 'served':
     case 'hub':
+    case 'stored':
       return place.name;
     case 'url':
       return place.url;
-    case 'stored':
-      return place.name;
     case 'runner':
       return `${place.name} on ${place.address.replace(/^https?:\/\//, '')}`;
   }

@@ -2,10 +2,12 @@ import './styles/tokens.css';
 import './styles/base.css';
 import { mount } from 'svelte';
 import App from './App.svelte';
+import { hubToken } from './state/hub-token.svelte.ts';
 import { session } from './state/session.svelte.ts';
 import { settings } from './state/settings.svelte.ts';
 
 settings.start();
+hubToken.start();
 session.start(() => new Worker(new URL('../../workers/engine.worker.ts', import.meta.url), { type: 'module', name: 'engine' }));
 
 const target = document.getElementById('app');

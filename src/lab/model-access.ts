@@ -2,6 +2,7 @@ import type { ResultStore } from '../captures/result-store.ts';
 import type { Engine, LoadProgress } from '../engine/engine.ts';
 import type { LoadOptions } from '../engine/options.ts';
 import type { ModelFiles } from '../model/model.ts';
+import type { ChosenFile } from '../store/files.ts';
 import type { EngineReason } from './engine-choice.ts';
 import type { DeviceReport, LoadRequest, StorageState } from './engine-protocol.ts';
 import type { ModelChoice } from './experiment.ts';
@@ -21,6 +22,8 @@ export interface OpenModel {
   readonly label: string;
   readonly licence: string | null;
   readonly files: ModelFiles;
+  /** What was chosen on the way to its files, one sentence each. */
+  readonly notes?: readonly string[];
 }
 
 export interface HostEnvironment {
@@ -39,7 +42,7 @@ export interface HostEnvironment {
 export interface ModelStorage {
   list(): Promise<StorageState>;
   download(request: LoadRequest, onProgress: Progress, signal: AbortSignal): Promise<void>;
-  keep(label: string, files: readonly File[], onProgress: Progress, signal: AbortSignal): Promise<ModelChoice>;
+  keep(label: string, files: readonly ChosenFile[], onProgress: Progress, signal: AbortSignal): Promise<ModelChoice>;
   verify(key: string, onProgress: Progress, signal: AbortSignal): Promise<void>;
   remove(key: string): Promise<void>;
 }

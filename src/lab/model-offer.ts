@@ -1,53 +1,89 @@
-import type { DeviceReport } from './engine-protocol.ts';
 import { DEFAULT_CONTEXT, WASM_MEMORY, wasmNeeded } from '../model/cpu-memory.ts';
 import { chooseEngine, type EngineChoice } from './engine-choice.ts';
+import type { DeviceReport } from './engine-protocol.ts';
 import { knownShape, type KnownModel } from '../model/known.ts';
 import { planMemory } from '../model/memory-plan.ts';
 import type { Quantization } from '../model/weights.ts';
+import { hubNameText } from '../store/hub-name.ts';
+import type { ServedModel } from '../store/served-models.ts';
+import type { ModelChoice, ModelPlace } from './experiment.ts';
 import { formatBytes } from './progress-text.ts';
 
 /** A known model on this machine: what it would take, and why it cannot be loaded where it cannot. */
 export interface Offer {
   readonly model: KnownModel;
-  /** owner/name on the hub; null for the embedded model and where nothing can be loaded. */
-  readonly repository: string | null;
+  /** Null where nothing can be loaded. */
+  readonly place: ModelPlace | null;
+  /** Where its files come from, in words. */
+  readonly from: string;
   readonly downloadBytes: number;
   readonly memoryBytes: number;
+  /** How its weights are kept. */
+  readonly quantization: ModelChoice['quantization'];
   /** A sentence, or null when it can be loaded. */
   readonly reason: string | null;
+}
+
+/** What is at hand here. */
+export interface Surroundings {
+  readonly device: DeviceReport | null;
+  /** What a person chose. @default 'auto' */
+  readonly engine?: EngineChoice;
+  /** Bytes of memory that the browser tells of (it tells no GPU memory), or null where it tells nothing. */
+  readonly memory: number | null;
+  /** Whether an access token for the hub was given. */
+  readonly token: boolean;
+  /** Models that lie next to the page. */
+  readonly served: readonly ServedModel[];
 }
 
 /** Context that memory is counted for. */
 const context = 2048;
 
-/**
- * @param memory bytes of memory that the browser tells of (it tells no GPU memory), or null where it tells nothing
- * @param engine what a person chose
- */
-export function offerModel(
-  model: KnownModel,
-  quantization: Quantization,
-  device: DeviceReport | null,
-  memory: number | null,
-  engine: EngineChoice = 'auto',
-): Offer {
-  const { spec, downloadBytes } = knownShape(model);
-  const memoryBytes = planMemory(spec, { engine: 'webgpu', quantization, stored: model.stored, context, lanes: 2 }).total;
-  const usable = model.sources.filter((source) => source.unsupported === null);
-  const open = usable.find((source) => !source.gated) ?? null;
-  return {
-    model,
-    repository: open?.repository ?? null,
-    downloadBytes,
-    memoryBytes,
-    reason: model.embedded ? null : whyNot(),
-  };
+type Found = Pick<Offer, 'place' | 'from' | 'downloadBytes'> & { readonly best: Offer['quantization'] };
+
+/** Next to the page before the hub; there, the original where it may be read, else a copy. */
+function find(model: KnownModel, { token, served }: Surroundings): Found {
+  const { downloadBytes } = knownShape(model);
+  if (model.embedded)
+    return { place: { kind: 'embedded', name: model.id }, from: 'with the page', downloadBytes, best: model.quantization };
+  const here = served.find(({ name }) => name === model.built);
+  if (here) {
+    const bytes = here.files.reduce((sum, file) => sum + file.bytes, 0);
+    return { place: { kind: 'served', name: here.name }, from: 'served with this page', downloadBytes: bytes, best: 'suggested' };
+  }
+  const source = model.sources.find(({ gated }) => !gated || token);
+  if (!source) return { place: null, from: '', downloadBytes, best: model.quantization };
+  const name = hubNameText(source);
+  const best = source.format === 'safetensors' ? model.quantization : 'suggested';
+  return { place: { kind: 'hub', name }, from: name, downloadBytes, best };
+}
+
+/** @param kept how a person wants weights to be kept, or `best` for what suits each model */
+export function offerModel(model: KnownModel, kept: 'best' | Quantization, here: Surroundings): Offer {
+  const { spec } = knownShape(model);
+  const { best, ...found } = find(model, here);
+  const quantization = kept === 'best' ? best : kept;
+  // Files that are quantised already are mostly kept in int8.
+  const counted = quantization === 'suggested' ? 'q8' : quantization;
+  const memoryBytes = planMemory(spec, {
+    engine: 'webgpu',
+    quantization: counted,
+    stored: model.stored,
+    context,
+    lanes: 2,
+  }).total;
+  return { model, ...found, memoryBytes, quantization, reason: model.embedded ? null : whyNot() };
 
   function whyNot(): string | null {
-    if (usable.length === 0) return 'It needs the ONNX reader, which is not there yet.';
-    if (!open) return 'Its files can only be read with an access token.';
-    const { total } = wasmNeeded(spec, { quantization, stored: model.stored, context: DEFAULT_CONTEXT });
-    if (device && chooseEngine(engine, device).engine === 'onnx' && total > WASM_MEMORY)
+    const { memory } = here;
+    if (!found.place) {
+      return model.sources.length > 0
+        ? 'Its files can only be read with an access token.'
+        : `It is not next to this page: \`npm run model -- ${model.built ?? model.id}\` puts it there.`;
+    }
+    const { total } = wasmNeeded(spec, { quantization: counted, stored: model.stored, context: DEFAULT_CONTEXT });
+    if (here.device && chooseEngine(here.engine ?? 'auto', here.device).engine === 'onnx' && total > WASM_MEMORY)
       return `On the CPU it needs ${formatBytes(total)}, and a page has ${formatBytes(WASM_MEMORY)} of WebAssembly memory at most. It needs WebGPU, or fewer bits.`;
     if (memory !== null && memoryBytes > memory)
       return `It needs ${formatBytes(memoryBytes)} of memory; this device has about ${formatBytes(memory)}.`;

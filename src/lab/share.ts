@@ -41,6 +41,7 @@ const palette = v.strictObject({
 
 const place = v.variant('kind', [
   v.strictObject({ kind: v.literal('embedded'), name: text }),
+  v.strictObject({ kind: v.literal('served'), name: text }),
   v.strictObject({ kind: v.literal('hub'), name: text }),
   v.strictObject({ kind: v.literal('url'), url: text }),
   v.strictObject({ kind: v.literal('stored'), name: text }),
@@ -49,7 +50,11 @@ const place = v.variant('kind', [
 
 const packed = v.strictObject({
   v: v.literal(1),
-  model: v.strictObject({ place, quantization: v.picklist(['none', 'q8', 'q4']), precision: v.picklist(['auto', 'f32', 'f16']) }),
+  model: v.strictObject({
+    place,
+    quantization: v.picklist(['none', 'q8', 'q4', 'suggested']),
+    precision: v.picklist(['auto', 'f32', 'f16']),
+  }),
   input: v.strictObject({ mode: v.picklist(['text', 'chat']), prompt: text, system: text }),
   sampling: v.strictObject({
     temperature: v.pipe(finite, v.minValue(0), v.maxValue(10)),

@@ -9,6 +9,8 @@ export interface FileAccess {
   list?(): Promise<string[]>;
   /** Bytes of a file; null when there is none of that name. */
   size(path: string, signal?: AbortSignal): Promise<number | null>;
+  /** What changes with the content of a file (a server's ETag), where the place has such a thing. */
+  tag?(path: string, signal?: AbortSignal): Promise<string | null>;
   /** Exactly the bytes [start, end). Throws `model/file` when the file ends early, `network/failed` when it cannot be fetched. */
   read(path: string, start: number, end: number, signal?: AbortSignal): Promise<Uint8Array>;
 }

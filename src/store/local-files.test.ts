@@ -16,11 +16,12 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
+const chosen = (path: string, content: Uint8Array<ArrayBuffer>) => ({ path, file: new File([content], path) });
 const code = (name: string): unknown => expect.objectContaining({ code: name });
 
 describe.each<[string, () => FileAccess]>([
   ['a folder', () => openFolder(folder)],
-  ['chosen files', () => openFiles([new File([bytes], 'a.bin'), new File([], 'b.bin')])],
+  ['chosen files', () => openFiles([chosen('a.bin', bytes), chosen('b.bin', new Uint8Array(0))])],
 ])('%s', (_, open) => {
   it('lists, measures and reads', async () => {
     const files = open();
@@ -54,5 +55,5 @@ it('a folder that is not there is said so', async () => {
 });
 
 it('two chosen files of one name are refused', () => {
-  expect(() => openFiles([new File([], 'a'), new File([], 'a')])).toThrow(code('file/unreadable'));
+  expect(() => openFiles([chosen('a', bytes), chosen('a', bytes)])).toThrow(code('file/unreadable'));
 });

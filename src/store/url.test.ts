@@ -209,17 +209,17 @@ describe('the hub', () => {
       partial(response, [0, 1]);
       response.end('x');
     });
-    const files = openHub('owner/some.name', { fetch, hub: base, revision: 'refs/pr/1', headers: { authorization: 'Bearer x' } });
+    const files = openHub('owner/some.name', 'refs/pr/1', { fetch, hub: base, token: 'x' });
     expect(files.name).toBe('owner/some.name');
     await files.size('config.json');
     expect(seen).toEqual(['/models/m/owner/some.name/resolve/refs%2Fpr%2F1/config.json', 'Bearer x']);
   });
 
   it.each(['name', 'a/b/c', '../b', 'a/..', 'a/b?c', '', 'a /b'])('refuses the repository %j', (name) => {
-    expect(() => openHub(name, { fetch })).toThrow(expect.objectContaining({ code: 'model/not-found' }));
+    expect(() => openHub(name, 'main', { fetch })).toThrow(expect.objectContaining({ code: 'model/not-found' }));
   });
 
   it.each(['nowhere', 'file:///etc'])('refuses the address %j', (hub) => {
-    expect(() => openHub('a/b', { fetch, hub })).toThrow(expect.objectContaining({ code: 'request/invalid' }));
+    expect(() => openHub('a/b', 'main', { fetch, hub })).toThrow(expect.objectContaining({ code: 'request/invalid' }));
   });
 });

@@ -1,25 +1,21 @@
 import { TillerError } from '../errors/error.ts';
 import type { FileAccess } from '../model/files.ts';
+import { networkFailed, plainWait, politeFetch, type FetchOptions } from './polite-fetch.ts';
 
 /** What reading from a server needs of the outside world. */
-export interface UrlOptions {
-  readonly fetch: typeof globalThis.fetch;
-  /** Waits before a retry. @default setTimeout */
-  readonly wait?: (milliseconds: number, signal?: AbortSignal) => Promise<void>;
-  /** Headers of every request, such as an authorization that a person gave. */
-  readonly headers?: Readonly<Record<string, string>>;
-  /** Attempts per range before giving up; an attempt that brought bytes does not count. @default 4 */
-  readonly attempts?: number;
+export interface UrlOptions extends FetchOptions {
   /** Told of every arriving piece, for progress. */
   readonly onBytes?: (path: string, bytes: number) => void;
   /** For messages. @default the address */
   readonly name?: string;
+  /** Bytes of files as a listing has them: they are not asked for, and a server that says otherwise is refused. */
+  readonly sizes?: ReadonlyMap<string, number>;
+  /** The error of a place that knows what 401 and 403 mean there. */
+  readonly refused?: (status: number) => TillerError;
 }
 
 /** A server that ignores ranges sends whole files; up to this size they are kept in memory, above it is refused. */
 export const WHOLE_FILE_LIMIT = 256 * 2 ** 20;
-
-const RETRIED_STATUS: readonly number[] = [408, 425, 429, 500, 502, 503, 504];
 
 interface Known {
   /** null until a reply told it. */
@@ -28,15 +24,6 @@ interface Known {
   /** The whole file, where the server sends nothing less. */
   whole: Promise<Uint8Array> | null;
 }
-
-const plainWait = (milliseconds: number, signal?: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    const timer = setTimeout(resolve, milliseconds);
-    signal?.addEventListener('abort', () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
 
 /** Weak tags and compressed variants say nothing about bytes. */
 function strongTag(response: Response): string | null {
@@ -72,37 +59,20 @@ export function openUrl(base: string, options: UrlOptions): FileAccess {
   const known = new Map<string, Known>();
 
   const knownOf = (path: string): Known => {
-    const entry = known.get(path) ?? { size: null, etag: null, whole: null };
+    const entry = known.get(path) ?? { size: options.sizes?.get(path) ?? null, etag: null, whole: null };
     known.set(path, entry);
     return entry;
   };
   const address = (path: string): string => folder + path.split('/').map(encodeURIComponent).join('/');
 
-  async function request(path: string, init: RequestInit): Promise<Response> {
-    const signal = init.signal ?? undefined;
-    for (let attempt = 1; ; attempt++) {
-      if (signal?.aborted) throw new TillerError('request/aborted');
-      let problem: string;
-      try {
-        const response = await options.fetch(address(path), { ...init, headers: { ...options.headers, ...init.headers } });
-        if (!RETRIED_STATUS.includes(response.status)) return response;
-        problem = `the server answered ${response.status}`;
-        await response.body?.cancel();
-      } catch (cause) {
-        if (signal?.aborted) throw new TillerError('request/aborted', {}, { cause });
-        problem = cause instanceof Error ? cause.message : String(cause);
-      }
-      if (attempt >= attempts) throw failed(path, `${problem} (${attempt} attempts)`);
-      await wait(500 * 2 ** (attempt - 1), signal);
-    }
-  }
-
-  const failed = (path: string, problem: string): TillerError => new TillerError('network/failed', { url: address(path), problem });
+  const request = (path: string, init: RequestInit): Promise<Response> => politeFetch(address(path), init, options);
+  const failed = (path: string, problem: string): TillerError => networkFailed(address(path), problem);
 
   /** Refusals that trying again does not change. */
   function checkStatus(path: string, response: Response): void {
     if (response.ok) return;
     if (response.status === 401 || response.status === 403) {
+      if (options.refused) throw options.refused(response.status);
       throw failed(path, `the server answered ${response.status}: the files are not public, or a licence must be accepted there first`);
     }
     throw failed(path, `the server answered ${response.status}`);
@@ -114,7 +84,12 @@ export function openUrl(base: string, options: UrlOptions): FileAccess {
     const tag = strongTag(response);
     const changed =
       (entry.etag !== null && tag !== null && entry.etag !== tag) || (entry.size !== null && size !== null && entry.size !== size);
-    if (changed) throw failed(path, 'the file changed on the server while it was being read; start again');
+    if (changed) {
+      const listed = options.sizes?.get(path);
+      if (listed !== undefined && size !== null && size !== listed)
+        throw failed(path, `the server says it has ${size} bytes, the listing says ${listed}`);
+      throw failed(path, 'the file changed on the server while it was being read; start again');
+    }
     entry.etag ??= tag;
     entry.size ??= size;
   }
@@ -281,7 +256,13 @@ export function openUrl(base: string, options: UrlOptions): FileAccess {
     return out;
   }
 
-  return { name: options.name ?? base, size, read };
+  /** The tag that came with the file's size, which is asked for where it is not known yet. */
+  async function tag(path: string, signal?: AbortSignal): Promise<string | null> {
+    await size(path, signal);
+    return knownOf(path).etag;
+  }
+
+  return { name: options.name ?? base, size, read, tag };
 }
 
 function part(path: string, whole: Uint8Array, start: number, end: number): Uint8Array {

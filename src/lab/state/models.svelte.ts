@@ -1,5 +1,7 @@
 import type { LoadProgress } from '../../engine/engine.ts';
 import type { ErrorData } from '../../errors/error.ts';
+import type { ChosenFile } from '../../store/files.ts';
+import { listServed, type ServedModel } from '../../store/served-models.ts';
 import type { StorageState } from '../engine-protocol.ts';
 import type { ModelChoice } from '../experiment.ts';
 import { asError, notices } from './notices.svelte.ts';
@@ -9,6 +11,8 @@ import { session } from './session.svelte.ts';
 class Models {
   storage = $state.raw<StorageState | null>(null);
   problem = $state.raw<ErrorData | null>(null);
+  /** Models that lie next to the page. */
+  served = $state.raw<readonly ServedModel[]>([]);
   work = $state.raw<{ readonly label: string; readonly progress: LoadProgress | null } | null>(null);
   #abort: AbortController | null = null;
 
@@ -18,6 +22,15 @@ class Models {
       this.problem = null;
     } catch (cause) {
       this.problem = asError(cause);
+    }
+  }
+
+  /** What the page's own server offers; nothing where it is a server of plain files. */
+  async findServed(): Promise<void> {
+    try {
+      this.served = await listServed(document.baseURI, { fetch: (...args) => fetch(...args) });
+    } catch (cause) {
+      notices.fail(cause);
     }
   }
 
@@ -48,7 +61,7 @@ class Models {
     await navigator.storage?.persist?.();
   }
 
-  async keep(label: string, files: readonly File[]): Promise<ModelChoice | null> {
+  async keep(label: string, files: readonly ChosenFile[]): Promise<ModelChoice | null> {
     await this.askToKeep();
     return this.#run(label, (onProgress, signal) => session.client.keep(label, files, onProgress, signal));
   }

@@ -33,6 +33,8 @@ class Opening {
     this.needsModel = null;
     const left = run.record;
     if (!(await session.load(lab.model))) return;
+    // What suited the file is known now; a link of this run says it.
+    if (session.loaded) lab.model = session.loaded.choice;
     await moved.leave(left);
     run.modelReady();
     await this.refill();

@@ -4,6 +4,7 @@ import { EngineClient } from '../engine-client.ts';
 import type { DeviceReport, Loaded } from '../engine-protocol.ts';
 import { placeLabel, type ModelChoice } from '../experiment.ts';
 import { asError } from './notices.svelte.ts';
+import { hubToken } from './hub-token.svelte.ts';
 import { settings } from './settings.svelte.ts';
 
 export type SessionState =
@@ -56,7 +57,8 @@ class Session {
     if (this.loaded?.info.engine === 'onnx' && !this.client.busy) this.#end();
     this.state = { kind: 'loading', choice, progress: null };
     try {
-      const request = { model: choice, page: document.baseURI, hub: settings.hub.replace(/\/+$/, ''), engine: settings.engine };
+      const hub = settings.hub.replace(/\/+$/, '');
+      const request = { model: choice, page: document.baseURI, hub, token: hubToken.for(hub), engine: settings.engine };
       const loaded = await this.client.load(
         request,
         (progress) => {
