@@ -52,6 +52,16 @@ const rows = {
     why: 'A {family} model with this config needs it.',
     fix: 'Download the model again, or check that all shards are there.',
   },
+  'model/other-layout': {
+    what: 'The weights have "{found}" and not "{name}": they are in another layout than that of Hugging Face.',
+    why: 'A {family} model is read with one matrix for each projection, under the names of its Hugging Face class.',
+    fix: 'Take the repository in that layout (of Llama 2 those that end in -hf), or load it with the Python package transformers and save_pretrained it.',
+  },
+  'model/pickled-weights': {
+    what: '{place} has its weights in {file}, which is a pickled Python object.',
+    why: 'Such files run code when they are read, so only safetensors, ONNX and GGUF are.',
+    fix: 'Take a repository or revision with safetensors, or convert it once: python -c "from transformers import AutoModelForCausalLM as M; M.from_pretrained(\'DIR\', torch_dtype=\'auto\').save_pretrained(\'OUT\')".',
+  },
   'model/tensor-shape': {
     what: 'The tensor "{name}" has shape [{got}], expected [{expected}].',
     why: 'config.json and the weights do not belong together.',

@@ -63,16 +63,25 @@ export interface CheckedTensors {
   readonly extra: readonly string[];
 }
 
+/** Names that say that a checkpoint fuses matrices, or is in another program's layout. */
+const otherLayouts = /(qkv_proj|query_key_value|W_pack|c_attn|gate_up_proj|attention\.w[qkvo]|feed_forward\.w[123])\.weight$/;
+
+function missingTensor(name: string, spec: ModelSpec, source: Pick<WeightSource, 'tensors'>): TillerError {
+  const found = [...source.tensors.keys()].find((other) => otherLayouts.test(other));
+  if (found !== undefined) return new TillerError('model/other-layout', { name, found, family: spec.family });
+  return new TillerError('model/tensor-missing', { name, family: spec.family });
+}
+
 /**
  * Compares a source with what the spec requires.
- * @throws model/tensor-missing, model/tensor-shape
+ * @throws model/tensor-missing, model/other-layout, model/tensor-shape
  */
 export function checkTensors(spec: ModelSpec, source: Pick<WeightSource, 'tensors'>): CheckedTensors {
   const tensors = new Map<string, { requirement: TensorRequirement; info: TensorInfo }>();
   for (const requirement of tensorLayout(spec)) {
     const { name, shape } = requirement;
     const info = source.tensors.get(name);
-    if (!info) throw new TillerError('model/tensor-missing', { name, family: spec.family });
+    if (!info) throw missingTensor(name, spec, source);
     if (info.shape.length !== shape.length || info.shape.some((length, axis) => length !== shape[axis])) {
       throw new TillerError('model/tensor-shape', { name, got: info.shape.join(', '), expected: shape.join(', ') });
     }

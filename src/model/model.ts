@@ -54,7 +54,10 @@ export async function openModel(files: FileAccess, signal?: AbortSignal, weights
   const { spec, source, tokenizer } = opened;
   const { extra } = checkTensors(spec, source);
   const notes = [...opened.notes];
-  if (extra.length > 0) notes.push(`Not used by the ${spec.family} model: ${someOf(extra)}.`);
+  const images = extra.filter((name) => /(^|\.)(vision_tower|vision_model|multi_modal_projector)\./.test(name));
+  if (images.length > 0) notes.push(`Only the text part is loaded: ${images.length} tensors of the vision part are not used.`);
+  const others = extra.filter((name) => !images.includes(name));
+  if (others.length > 0) notes.push(`Not used by the ${spec.family} model: ${someOf(others)}.`);
   if (tokenizer !== null && tokenizer.vocabSize > spec.vocab) {
     notes.push(`The tokenizer knows ${tokenizer.vocabSize} tokens, the model ${spec.vocab}: text that needs the others cannot be used.`);
   }

@@ -40,7 +40,7 @@ export async function openWeights(files: FileAccess, signal?: AbortSignal): Prom
   let bytes = 0;
   for (const file of shards) {
     const size = await files.size(file, signal);
-    if (size === null) throw missingFile(files, file, indexed !== null);
+    if (size === null) throw await missingFile(files, file, indexed !== null);
     const entries = await readHeader(files, file, size, digest, signal);
     for (const [name, entry] of entries) {
       const twin = places.get(name);
@@ -59,9 +59,20 @@ export async function safetensorsFileNames(files: FileAccess, signal?: AbortSign
   return indexed ? [INDEX, ...new Set(indexed.values())] : [SINGLE];
 }
 
-function missingFile(files: FileAccess, file: string, indexed: boolean): TillerError {
+/** Weights as pickled Python objects: PyTorch's own files, and Llama's as Meta publishes them. */
+const pickled = /^(pytorch_model.*\.bin|consolidated.*\.pth?|.*\.(pth|pt|ckpt))$/;
+const PICKLED_NAMES = ['pytorch_model.bin', 'pytorch_model.bin.index.json', 'consolidated.00.pth'];
+
+async function missingFile(files: FileAccess, file: string, indexed: boolean): Promise<TillerError> {
+  const found = (await files.list?.())?.find((name) => pickled.test(name)) ?? (await firstThere(files, PICKLED_NAMES));
+  if (found !== undefined) return new TillerError('model/pickled-weights', { place: files.name, file: found });
   if (indexed) return new TillerError('model/file', { file, problem: `it is named in ${INDEX} but is not there` });
   return new TillerError('model/not-found', { place: files.name, problem: `neither ${SINGLE} nor ${INDEX} is there` });
+}
+
+async function firstThere(files: FileAccess, names: readonly string[]): Promise<string | undefined> {
+  for (const name of names) if ((await files.size(name)) !== null) return name;
+  return undefined;
 }
 
 /** `weight_map` of the index, tensor -> shard; null when there is a single file. */

@@ -10,6 +10,8 @@ export interface SparseModelOptions {
   readonly shardBytes: number;
   /** Put before every name, as multimodal checkpoints do. @default '' */
   readonly prefix?: string;
+  /** What the checkpoint calls a tensor. @default the prefix and its name */
+  readonly rename?: (name: string) => string;
   /** Tensors that no text model has, by name. */
   readonly extra?: Readonly<Record<string, readonly number[]>>;
   /** Real bytes at an offset of a tensor; all else is zero and takes no room on the disk. */
@@ -19,8 +21,9 @@ export interface SparseModelOptions {
 /** A sharded bfloat16 checkpoint of any size whose files are holes: as large as it says to whoever reads it, and nearly free. */
 export async function writeSparseModel(folder: string, options: SparseModelOptions): Promise<{ readonly shards: readonly string[] }> {
   const { config, shardBytes, prefix = '', extra = {}, written = [] } = options;
+  const named = options.rename ?? ((name: string): string => prefix + name);
   const tensors = [
-    ...tensorLayout(parseConfig(config)).map(({ name, shape }) => ({ name: prefix + name, shape, dtype: 'BF16' })),
+    ...tensorLayout(parseConfig(config)).map(({ name, shape }) => ({ name: named(name), shape, dtype: 'BF16' })),
     ...Object.entries(extra).map(([name, shape]) => ({ name, shape, dtype: 'BF16' })),
   ];
   const shards: (typeof tensors)[] = [[]];
@@ -45,7 +48,7 @@ export async function writeSparseModel(folder: string, options: SparseModelOptio
       let at = header.length;
       for (const tensor of shard) {
         weightMap[tensor.name] = names[index];
-        for (const piece of written) if (prefix + piece.tensor === tensor.name) await file.write(piece.bytes, 0, null, at + piece.offset);
+        for (const piece of written) if (named(piece.tensor) === tensor.name) await file.write(piece.bytes, 0, null, at + piece.offset);
         at += sizeOf(tensor);
       }
       await file.truncate(at);
