@@ -2,7 +2,6 @@ import { spawn } from 'node:child_process';
 import {
   cpSync,
   existsSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -21,7 +20,7 @@ import { packedLayout } from '../src/model/packed-weights.ts';
 import { packRows } from '../src/model/packed-rows.ts';
 import type { WeightSource } from '../src/model/weights.ts';
 import { openFolder } from '../src/store/folder.ts';
-import { golden, Scratch, tiller } from '../test/cli.ts';
+import { execute, golden, Scratch } from '../test/cli.ts';
 import { nodeOnnxRuntime } from './onnx-host.ts';
 import { listPacked, partOf, removePacked } from './packed-files.ts';
 import { PackedWriter } from './packed-writer.ts';
@@ -224,20 +223,20 @@ describe('packed weights', () => {
 
 describe('on the command line', () => {
   it('the second start says that it reads packed weights, and writes the same tokens', async () => {
-    mkdirSync(join(scratch.folder, 'cache'), { recursive: true });
+    process.env.TILLER_WEIGHT_CACHE = 'always';
     const ids = scratch.json('ids.json', [[1, 17, 5]]);
     const run = async (...more: string[]) => {
       const words = ['generate', '--model', folder, '--engine', 'onnx', '--quantize', 'q4', '--tokens', ids, '--max-tokens', '6', '--json'];
-      return tiller([...words, ...more], { TILLER_WEIGHT_CACHE: 'always' });
+      return execute([...words, ...more]);
     };
     const results = [await run('--no-weight-cache'), await run(), await run()];
     expect(results[0].stderr).not.toContain('packed');
     expect(results[1].stderr).toContain('packed weights');
     expect(results[2].stderr).toContain('packed weights are read from');
     expect(new Set(results.map(({ stdout }) => stdout)).size).toBe(1);
-    const listed = await tiller(['models', 'list', '--json']);
+    const listed = await execute(['models', 'list', '--json']);
     expect(listed.stdout).toContain('"packed":[{');
-    expect((await tiller(['models', 'unpack', 'all'])).status).toBe(0);
+    expect((await execute(['models', 'unpack', 'all'])).status).toBe(0);
     expect(hidden()).toEqual([]);
   });
 });

@@ -60,7 +60,7 @@ const rows = {
   'model/pickled-weights': {
     what: '{place} has its weights in {file}, which is a pickled Python object.',
     why: 'Such files run code when they are read, so only safetensors, ONNX and GGUF are.',
-    fix: 'Take a repository or revision with safetensors, or convert it once: python -c "from transformers import AutoModelForCausalLM as M; M.from_pretrained(\'DIR\', torch_dtype=\'auto\').save_pretrained(\'OUT\')".',
+    fix: "Take a repository or revision with safetensors, or convert it once: python -c \"from transformers import AutoModelForCausalLM as M; M.from_pretrained('DIR', torch_dtype='auto').save_pretrained('OUT')\".",
   },
   'model/tensor-shape': {
     what: 'The tensor "{name}" has shape [{got}], expected [{expected}].',

@@ -162,7 +162,7 @@ function gpuWeights(spec: ModelSpec, { quantization, precision, stored }: PlanOp
   return { weights, largestPiece };
 }
 
-/** ONNX Runtime's products take f32 weights, or integers with f32 scales. The embedding is looked up as it is stored; a tied head is a copy. */
+/** A larger head is divided: an ONNX message has less than 2^31 bytes. ONNX Runtime's products take f32 weights, or integers with f32 scales. The embedding is looked up as it is stored; a tied head is a copy. */
 function hostWeights(spec: ModelSpec, { quantization, stored }: PlanOptions): { weights: number; largestPiece: number } {
   let weights = 0;
   const pieces = new Map<string, number>();
@@ -189,7 +189,7 @@ function hostWeights(spec: ModelSpec, { quantization, stored }: PlanOptions): { 
     weights += kind === 'none' ? countOf(shape) * elementBytes[dtype] : shape[0] * groupsOf(shape[1]) * (GROUP + 2);
     if (spec.tiedHead) weights += product(requirement);
   }
-  return { weights, largestPiece: Math.max(...pieces.values()) };
+  return { weights, largestPiece: Math.min(2 ** 31, Math.max(...pieces.values())) };
 }
 
 function scratchBytes(spec: ModelSpec, engine: PlanEngine, context: number, lanes: number): number {

@@ -8,6 +8,7 @@ import type { KvCache } from './cache.ts';
 import { embedRow } from './embedding.ts';
 import type { OnnxModel } from './model.ts';
 import type { Piece, Values } from './runtime.ts';
+import type { Runnable } from './split-piece.ts';
 import type { Scratch } from './scratch.ts';
 
 /** Consecutive positions of one slot of the cache, which holds everything before them. */
@@ -241,7 +242,7 @@ class Pass {
   }
 
   /** Runs a piece on [rows, width] arrays, each width being what the array's length says. */
-  private async products(piece: Piece, inputs: Arrays, outputs: Arrays, rows = this.rows): Promise<void> {
+  private async products(piece: Runnable, inputs: Arrays, outputs: Arrays, rows = this.rows): Promise<void> {
     // In WebAssembly a run ends before anything else is heard.
     if (this.pause.due()) await this.pause.turn();
     throwIfAborted(this.call.signal);

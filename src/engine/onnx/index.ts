@@ -31,6 +31,8 @@ import { score } from './score.ts';
 import { measureThreads } from './threads.ts';
 
 const MAX_LANES = 64;
+/** An ONNX message has less than 2^31 bytes; weights and scales are not all of it. */
+const HEAD_PIECE_BYTES = 2 ** 31 - 2 ** 26;
 
 /**
  * The engine on the CPU, on ONNX Runtime's kernels: onnxruntime-node or onnxruntime-web, whichever `runtime` is.
@@ -71,6 +73,7 @@ export async function createOnnxEngine(spec: ModelSpec, source: WeightSource, ru
     quantized: quantization !== 'none' && !expand,
     reader,
     positions: maxContext,
+    headPieceBytes: options.headPieceBytes ?? HEAD_PIECE_BYTES,
     onPiece: (done, total) => options.onProgress?.({ stage: 'compile', done, total, unit: 'kernels' }),
     signal: options.signal,
   });

@@ -10,6 +10,7 @@ import type { PieceModel } from './model-proto.ts';
 import { blockOutputPiece, gateUpPiece, headPiece, normPiece, qkvPiece, type PieceContext } from './pieces.ts';
 import type { WeightReader } from './read-weights.ts';
 import { Piece, type OnnxRuntime } from './runtime.ts';
+import { SplitHead, type HeadPart, type Runnable } from './split-piece.ts';
 
 export interface OnnxLayer {
   readonly qkv: Piece;
@@ -30,7 +31,7 @@ export interface OnnxModel {
   readonly embedding: EmbeddingTable;
   readonly layers: readonly OnnxLayer[];
   readonly finalNorm: Piece;
-  readonly head: Piece;
+  readonly head: Runnable;
   readonly attention: Attention;
   readonly distributions: Distributions;
   /** Up to this many rows, a product of each row by itself is faster than one of them together. */
@@ -53,6 +54,7 @@ export interface LoadModelOptions {
   readonly quantized: boolean;
   readonly reader: WeightReader;
   readonly positions: number;
+  readonly headPieceBytes: number;
   readonly onPiece: (done: number, total: number) => void;
   readonly signal: AbortSignal | undefined;
 }
@@ -98,9 +100,7 @@ export async function loadModel(options: LoadModelOptions): Promise<OnnxModel> {
     const layers: OnnxLayer[] = [];
     for (let layer = 0; layer < spec.layers; layer++) layers.push(await loadLayer(layer));
     const finalNorm = await compile(normPiece(context, await norm('final_norm', -1)));
-    const matrix = await reader.head(spec.tiedHead ? 'embed' : 'head');
-    weighed(matrix);
-    const head = await compile(headPiece(context, matrix));
+    const head = await loadHead(spec.tiedHead ? 'embed' : 'head');
     const distributions = await Distributions.create(runtime, spec.vocab, threads);
     released.push(distributions);
     const rowByRow = options.quantized && context.level === 0 ? SINGLE_ROWS : 1;
@@ -117,6 +117,18 @@ export async function loadModel(options: LoadModelOptions): Promise<OnnxModel> {
       weightBytes: weightBytes + embeddingBytes(embedding),
       release,
     };
+
+    async function loadHead(role: 'embed' | 'head'): Promise<Runnable> {
+      const most = Math.max(1, Math.floor(options.headPieceBytes / reader.headRowBytes(role)));
+      const parts: HeadPart[] = [];
+      for (let first = 0; first < spec.vocab; first += most) {
+        const count = Math.min(most, spec.vocab - first);
+        const matrix = await reader.head(role, first, count);
+        weighed(matrix);
+        parts.push({ piece: await compile(headPiece(context, matrix)), first, count });
+      }
+      return parts.length === 1 ? parts[0].piece : new SplitHead(runtime, parts);
+    }
 
     async function loadLayer(layer: number): Promise<OnnxLayer> {
       const { bias } = spec;

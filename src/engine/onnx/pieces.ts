@@ -133,6 +133,6 @@ export function headPiece({ spec, level }: PieceContext, matrix: Matrix): PieceM
   const graph = new ModelGraph();
   graph.input('x', [ROWS, spec.hidden]);
   product(graph, 'head', matrix, 'x', 'logits', level);
-  graph.output('logits', [ROWS, spec.vocab]);
+  graph.output('logits', [ROWS, matrix.outputs]);
   return graph.finish();
 }

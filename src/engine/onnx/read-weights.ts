@@ -2,7 +2,7 @@ import { decodeF32 } from '../../formats/safetensors.ts';
 import { checkTensors } from '../../model/layout.ts';
 import { LARGE_TABLE_BYTES } from '../../model/memory.ts';
 import { readPackedRows } from '../../model/packed-rows.ts';
-import { dequantizeRows, GROUP, groupsOf, type QuantizedRows } from '../../model/quantize.ts';
+import { dequantizeRows, GROUP, groupsOf } from '../../model/quantize.ts';
 import type { ModelSpec } from '../../model/spec.ts';
 import type { Quantization, TensorDtype, TensorInfo, TensorRole, WeightSource } from '../../model/weights.ts';
 import { throwIfAborted } from '../request.ts';
@@ -13,6 +13,13 @@ import type { Matrix } from './matrix.ts';
 const PIECE = 16 * 2 ** 20;
 
 const dtypeBytes: Readonly<Record<TensorDtype, number>> = { F32: 4, F16: 2, BF16: 2 };
+
+/** Rows [first, first + count) of a matrix. */
+interface MatrixRows {
+  readonly info: TensorInfo;
+  readonly first: number;
+  readonly count: number;
+}
 
 /** Tensors of a source by role and layer, read a few MiB at a time and quantised on the way. */
 export class WeightReader {
@@ -57,16 +64,37 @@ export class WeightReader {
     return this.matrix(role, layer, this.quantization, bias === null ? null : await this.vector(bias, layer));
   }
 
-  /** The head's matrix from the tensor of this role: the head's own, or the embedding's where they are one. */
-  head(role: 'embed' | 'head'): Promise<Matrix> {
-    return this.matrix(role, -1, this.tableKind(role), null);
+  /** Rows of the head's matrix from the tensor of this role: the head's own, or the embedding's where they are one. */
+  async head(role: 'embed' | 'head', first: number, count: number): Promise<Matrix> {
+    const info = this.info(role, -1);
+    const part = { info, first, count };
+    if (this.tableKind(role) === 'q8') return this.expand ? this.expanded(part, 'q8', null) : this.quantized(part, 'q8', null);
+    const inputs = info.shape[1];
+    const values = new Float32Array(count * inputs);
+    let at = 0;
+    await this.rowPieces(part, async (row, rows) => {
+      const rowBytes = inputs * dtypeBytes[info.dtype];
+      values.set(
+        decodeF32(await this.source.read(info.name, row * rowBytes, (row + rows) * rowBytes, this.signal), info.dtype, info.name),
+        at,
+      );
+      at += rows * inputs;
+    });
+    return { outputs: count, inputs, weights: { kind: 'f32', values }, bias: null };
+  }
+
+  /** Bytes of one row of the head as a piece holds it. */
+  headRowBytes(role: 'embed' | 'head'): number {
+    const inputs = this.info(role, -1).shape[1];
+    // int8 in f32 arithmetic is two int4 products with scales of their own.
+    return this.tableKind(role) === 'q8' && !this.expand ? groupsOf(inputs) * (GROUP + 9) : inputs * 4;
   }
 
   /** The embedding: as stored, or in int8 where it is large and weights are quantised. */
   async embedding(): Promise<EmbeddingTable> {
     const info = this.info('embed', -1);
     if (this.tableKind('embed') === 'q8') {
-      const { weights } = await this.quantized(info, 'q8', null);
+      const { weights } = await this.quantized({ info, first: 0, count: info.shape[0] }, 'q8', null);
       if (weights.kind !== 'q8') throw new Error('the embedding was not quantised');
       return { kind: 'q8', quantized: weights.quantized };
     }
@@ -94,42 +122,44 @@ export class WeightReader {
     if (kind === 'none' || kind === 'stored') {
       return { outputs, inputs, weights: { kind: 'f32', values: await this.vector(role, layer) }, bias };
     }
-    return this.expand ? this.expanded(info, kind, bias) : this.quantized(info, kind, bias);
+    const whole = { info, first: 0, count: outputs };
+    return this.expand ? this.expanded(whole, kind, bias) : this.quantized(whole, kind, bias);
   }
 
-  private async quantized(info: TensorInfo, kind: 'q8' | 'q4', bias: Float32Array | null): Promise<Matrix> {
-    const [outputs, inputs] = info.shape;
+  private async quantized(part: MatrixRows, kind: 'q8' | 'q4', bias: Float32Array | null): Promise<Matrix> {
+    const { info, first, count } = part;
+    const inputs = info.shape[1];
     const groups = groupsOf(inputs);
-    const data = new Uint8Array(outputs * groups * (kind === 'q4' ? GROUP / 2 : GROUP));
-    const scales = new Uint16Array(outputs * groups);
-    await this.packedPieces(info, kind, (packed, row) => {
-      data.set(packed.data, (row * data.length) / outputs);
-      scales.set(packed.scales, row * groups);
+    const data = new Uint8Array(count * groups * (kind === 'q4' ? GROUP / 2 : GROUP));
+    const scales = new Uint16Array(count * groups);
+    await this.rowPieces(part, async (row, rows) => {
+      const packed = await readPackedRows(this.source, info, kind, row, rows, this.signal);
+      data.set(packed.data, ((row - first) * data.length) / count);
+      scales.set(packed.scales, (row - first) * groups);
     });
-    return { outputs, inputs, weights: { kind, quantized: { data, scales } }, bias };
+    return { outputs: count, inputs, weights: { kind, quantized: { data, scales } }, bias };
   }
 
   /** The f32 weights that quantised ones stand for. */
-  private async expanded(info: TensorInfo, kind: 'q8' | 'q4', bias: Float32Array | null): Promise<Matrix> {
-    const [outputs, inputs] = info.shape;
-    const values = new Float32Array(outputs * inputs);
-    await this.packedPieces(info, kind, (packed, row, rows) => values.set(dequantizeRows(packed, rows, inputs, kind), row * inputs));
-    return { outputs, inputs, weights: { kind: 'f32', values }, bias };
+  private async expanded(part: MatrixRows, kind: 'q8' | 'q4', bias: Float32Array | null): Promise<Matrix> {
+    const { info, first, count } = part;
+    const inputs = info.shape[1];
+    const values = new Float32Array(count * inputs);
+    await this.rowPieces(part, async (row, rows) => {
+      const packed = await readPackedRows(this.source, info, kind, row, rows, this.signal);
+      values.set(dequantizeRows(packed, rows, inputs, kind), (row - first) * inputs);
+    });
+    return { outputs: count, inputs, weights: { kind: 'f32', values }, bias };
   }
 
-  /** Hands packed rows over, some MiB of the stored matrix at a time. */
-  private async packedPieces(
-    info: TensorInfo,
-    kind: 'q8' | 'q4',
-    use: (packed: QuantizedRows, row: number, rows: number) => void,
-  ): Promise<void> {
-    const [outputs, inputs] = info.shape;
-    const rowBytes = inputs * dtypeBytes[info.dtype];
+  /** Goes through rows of a matrix, some MiB of the stored ones at a time. */
+  private async rowPieces({ info, first, count }: MatrixRows, use: (row: number, rows: number) => Promise<void>): Promise<void> {
+    const rowBytes = info.shape[1] * dtypeBytes[info.dtype];
     const step = Math.max(1, Math.floor(PIECE / rowBytes));
-    for (let row = 0; row < outputs; row += step) {
+    for (let row = first; row < first + count; row += step) {
       throwIfAborted(this.signal);
-      const rows = Math.min(step, outputs - row);
-      use(await readPackedRows(this.source, info, kind, row, rows, this.signal), row, rows);
+      const rows = Math.min(step, first + count - row);
+      await use(row, rows);
       this.done += rows * rowBytes;
       this.onProgress(Math.min(this.done, this.total), this.total);
     }
