@@ -6,6 +6,7 @@ import { importCommand } from './commands/import.ts';
 import { info } from './commands/info.ts';
 import { damageCommand } from './commands/damage.ts';
 import { fitCommand } from './commands/fit.ts';
+import { jobsCommand } from './commands/jobs.ts';
 import { mcCommand } from './commands/mc.ts';
 import { models } from './commands/models.ts';
 import { patchCommand } from './commands/patch.ts';
@@ -30,6 +31,7 @@ const commands: readonly Command[] = [
   mcCommand,
   damageCommand,
   importCommand,
+  jobsCommand,
   serve,
   plan,
   models,

@@ -10,7 +10,7 @@ import { openModelOption } from './open-model.ts';
 import { usage, type OptionName, type Options } from './options.ts';
 import type { Output } from './output.ts';
 import { resultsOption } from './results.ts';
-import { checkEnd, jobsClientOption, runnerOptions } from './runner-client.ts';
+import { checkEnd, jobsClientOption, runnerOptions, shortId, watchJob } from './runner-client.ts';
 import { jobEvents } from './study-output.ts';
 import { version } from './version.ts';
 
@@ -72,14 +72,9 @@ function jobOf(model: string, { job, graph: bound }: AskedJob): { document: JobD
 async function remote(model: string, asked: AskedJob, options: Options, output: Output, signal: AbortSignal): Promise<JobResult> {
   const client = jobsClientOption(options);
   const { document, tensors } = jobOf(model, asked);
-  const { id, state, position } = await client.submit({ job: document, tensors, again: options.flag('again') }, signal);
-  const place = position === null ? '' : `, place ${position}`;
-  output.note(`job ${id.slice(0, 12)}: ${state}${place}; it goes on without this command (tiller jobs watch ${id.slice(0, 12)})`);
-  const listen = jobEvents(output);
-  for await (const event of client.watch(id, signal)) {
-    if (event.type === 'row') listen(event.row);
-    else if (event.view.state === 'running' && event.view.progress) listen({ type: 'progress', ...event.view.progress });
-    else checkEnd(event.view);
-  }
-  return client.result(id, signal);
+  const view = await client.submit({ job: document, tensors, again: options.flag('again') }, signal);
+  const short = shortId(view.id);
+  output.note(`job ${short} is ${view.state}; it goes on without this command (tiller jobs watch ${short})`);
+  checkEnd(await watchJob(client, view.id, output, signal));
+  return client.result(view.id, signal);
 }

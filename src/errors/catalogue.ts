@@ -408,7 +408,7 @@ const rows = {
   },
   'jobs/unknown': {
     what: 'There is no job {id}.',
-    why: 'The runner keeps every job it was given until it is removed; this one was never sent to it.',
+    why: 'The runner keeps every job it was given; this one was never sent to it, or the folder of its jobs was removed.',
     fix: 'List its jobs (`tiller jobs list`), or send the job again.',
   },
   'jobs/unfinished': {
@@ -430,16 +430,6 @@ const rows = {
     what: 'The job was begun {attempts} times and its runner was lost every time.',
     why: 'A job that takes its runner down again and again (out of memory, a crash of the driver) would take down all of them.',
     fix: 'Look at the logs of the runner, give it more memory or a smaller job, and send the job again with --again.',
-  },
-  'jobs/model': {
-    what: 'The runner has no model "{model}".',
-    why: 'A job waits for a runner that serves its model, and none of those that this one knows does. Served: {served}.',
-    fix: 'Choose a model that the runner lists (`tiller info --runner`), or put the model into one of its folders.',
-  },
-  'jobs/weights': {
-    what: 'The model "{model}" has other weights than those the job was sent for.',
-    why: 'The job was sent for {expected}; the runner loaded {got}.',
-    fix: 'Send the job again: it is then one for the present weights.',
   },
   'jobs/folder-in-use': {
     what: 'Another process uses the jobs in {folder}.',

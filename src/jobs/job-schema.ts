@@ -10,7 +10,7 @@ import { JOB_FORMAT, type JobDocument, type JobSubmission } from './job.ts';
 /** What one job may be at most; counts, checked before anything is computed. */
 export const jobLimits = {
   /** Bytes of a submission, vectors included. */
-  bytes: 256 * 2 ** 20,
+  bytes: 64 * 2 ** 20,
   strengths: 1000,
   counts: 1000,
   layers: 1000,
@@ -124,6 +124,7 @@ export const jobSchema = v.variant('kind', [
   ),
 ]);
 
+/** Of POST /v1/jobs. */
 export const submissionSchema = v.strictObject({
   job: jobSchema,
   tensors: v.exactOptional(
