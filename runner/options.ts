@@ -126,6 +126,10 @@ const rows = {
   'max-context': { value: 'N', doc: 'tokens that one sequence may have (4096, or what the model takes)' },
   'stuck-after': { value: 'SECONDS', doc: 'an engine whose work does not move for so long is started again (600)' },
   'client-timeout': { value: 'SECONDS', doc: 'a client that neither reads nor writes for so long is let go (60)' },
+  database: {
+    value: 'URL',
+    doc: 'postgres://... where jobs are kept, which several runners may share (an embedded database in the folder of --results)',
+  },
   rate: { value: 'N', doc: 'requests of one client in a minute (1200)' },
   log: {
     value: 'quiet|requests|prompts',

@@ -12,6 +12,7 @@ import type { Output } from '../output.ts';
 import { defaultLimits, labOrigins, type RunnerConfig } from '../server/config.ts';
 import { defaultPool } from '../server/runner.ts';
 import { findServedModels } from '../server/served-models.ts';
+import { openServedJobs } from '../server/served-jobs.ts';
 import { startRunner } from '../server/start.ts';
 import { version } from '../version.ts';
 
@@ -71,6 +72,13 @@ function modelFolders(options: Options): readonly string[] {
   return [embedded];
 }
 
+/** @throws usage */
+function databaseOption(options: Options): string | null {
+  const url = options.text('database');
+  if (url !== null && !/^postgres(ql)?:\/\//.test(url)) throw usage('--database expects postgres://USER:PASSWORD@HOST/DATABASE');
+  return url;
+}
+
 async function run(options: Options, output: Output, signal: AbortSignal): Promise<void> {
   const address = options.text('address') ?? '127.0.0.1';
   const port = options.integer('port', 0, 65535) ?? PORT;
@@ -104,7 +112,17 @@ async function run(options: Options, output: Output, signal: AbortSignal): Promi
   };
   const { models, skipped } = await findServedModels(modelFolders(options), signal);
   for (const { name, reason } of skipped) output.note(`not served: ${name}: ${reason}`);
-  const running = await startRunner({ config, pool, models, address, port, logTo: process.stderr });
+  const jobs = await openServedJobs({
+    database: databaseOption(options),
+    config,
+    onError: ({ code, message }) => output.note(`jobs: ${message} (${code})`),
+  });
+  const running = await startRunner({ config, pool, models, address, port, logTo: process.stderr, more: [jobs.more] }).catch(
+    async (error: unknown) => {
+      await jobs.close();
+      throw error;
+    },
+  );
   const names = models.map(({ name }) => name);
   output.note(`serving ${names.join(', ')} at ${running.address}`);
   if (made) output.note(`token (shown once): ${token}`);
@@ -113,7 +131,10 @@ async function run(options: Options, output: Output, signal: AbortSignal): Promi
   output.announce({ address: running.address, models: names, ...(made ? { token } : {}) });
   if (!signal.aborted) await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
   output.note('stopping');
+  // What runs goes back to the queue before its engine ends.
+  await jobs.stop();
   await running.close();
+  await jobs.close();
 }
 
 export const serve: Command = {
@@ -136,6 +157,7 @@ export const serve: Command = {
     'rate',
     'log',
     'results',
+    'database',
     ...engineOptions,
   ],
   run,

@@ -38,7 +38,14 @@ export interface JobRunnerOptions {
 }
 
 /** Errors of the machine: the job waits again, for this runner or another. */
-const passing: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['device/lost', 'network/failed', 'store/unavailable']);
+const passing: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'device/lost',
+  'network/failed',
+  'store/unavailable',
+  'runner/engine-restarted',
+  'runner/busy',
+  'runner/stopping',
+]);
 
 /** Takes jobs of a queue, one after another, and hands them to an executor, until it is stopped. */
 export class JobRunner {

@@ -1,6 +1,7 @@
 import { toJsonSchema } from '@valibot/to-json-schema';
 import type * as v from 'valibot';
 import { endpoints, errorSchema, type AnswerKind, type Endpoint } from '../../src/engine/remote/endpoints.ts';
+import { jobEndpoints } from '../../src/jobs/job-endpoints.ts';
 import { FRAMES_TYPE, TENSOR_TYPE } from '../../src/engine/remote/protocol.ts';
 
 /** Parts of an OpenAPI operation, made of the table's schemas. */
@@ -58,7 +59,7 @@ function operation({ path, body, answer, open, doc }: Endpoint): Json {
 /** The endpoints as OpenAPI 3.1. */
 export function openApiDocument(program: string): Json {
   const paths: Record<string, Json> = {};
-  for (const endpoint of Object.values(endpoints) as readonly Endpoint[]) {
+  for (const endpoint of [...Object.values(endpoints), ...Object.values(jobEndpoints)] as readonly Endpoint[]) {
     const path = endpoint.path.replace(/:(\w+)/g, '{$1}');
     paths[path] = { ...paths[path], [endpoint.method.toLowerCase()]: operation(endpoint) };
   }

@@ -6,6 +6,7 @@ import { TillerError } from '../../src/errors/error.ts';
 import type { EditName, ReadName } from '../../src/graph/document.ts';
 import { pointNames, pointWidth } from '../../src/graph/points.ts';
 import { planMemory, type MemoryPlan } from '../../src/model/memory-plan.ts';
+import { shortages, type MemoryRoom } from '../../src/model/memory-room.ts';
 import { Budget } from './budget.ts';
 import type { RunnerConfig } from './config.ts';
 import { EnginePool } from './engine-pool.ts';
@@ -74,6 +75,11 @@ export class Runner {
     const maxContext = info?.limits.maxContext ?? Math.min(spec.maxPositions, this.config.engine.maxContext ?? DEFAULT_CONTEXT);
     const maxLanes = Math.min(info?.limits.maxLanes ?? this.config.limits.lanes, this.config.limits.lanes);
     return { spec, vocab: spec.vocab, eosIds: spec.eosIds, limits: { maxContext, maxLanes } };
+  }
+
+  /** Whether a place has room for a model as this runner would load it. @throws runner/model */
+  fits(name: string, room: MemoryRoom): boolean {
+    return shortages(this.#plan(name), room).length === 0;
   }
 
   /** What it needs and how it would be kept, computed from the shape. */

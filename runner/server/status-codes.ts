@@ -10,9 +10,13 @@ const statuses: Readonly<Partial<Record<ErrorCode, number>>> = {
   'runner/tensor': 404,
   'runner/too-large': 413,
   'graph/too-large': 413,
+  'jobs/unknown': 404,
+  'jobs/unfinished': 409,
+  'jobs/cancelled': 409,
   'runner/busy': 429,
   'runner/stopping': 503,
   'runner/engine-restarted': 503,
+  'jobs/database': 503,
   'model/too-large': 507,
   internal: 500,
 };
