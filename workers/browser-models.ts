@@ -104,7 +104,13 @@ export function browserModels(): BrowserModels {
   const store = new OpfsStore();
 
   const fill = async (key: string, { plan, source }: PlannedDownload, onProgress: Report, signal: AbortSignal): Promise<void> => {
-    await fillFolder(await store.folder(key, true), plan, source, (progress) => onProgress({ ...progress, unit: 'bytes' }), signal);
+    await fillFolder(
+      await store.folder(key, true, plan.label),
+      plan,
+      source,
+      (progress) => onProgress({ ...progress, unit: 'bytes' }),
+      signal,
+    );
   };
 
   /** Downloads what is missing. Gives what was chosen, in sentences. */

@@ -105,6 +105,7 @@ describe('files', () => {
     ['nothing', '', 'graph/invalid'],
     ['deep JSON', '['.repeat(200_000) + ']'.repeat(200_000), 'graph/too-large'],
     ['deep JSON that does not end', '{"a":'.repeat(200_000), 'graph/invalid'],
+    ['equal keys', '{"tiller": 1, "tiller": 2}', 'graph/invalid'],
     ['too much text', ' '.repeat(67_108_865), 'graph/too-large'],
   ])('%s', (_, json, code) => {
     expect(failure(() => readGraph(json, null)).code).toBe(code);

@@ -1,4 +1,5 @@
 import { TillerError } from '../errors/error.ts';
+import { jsonTrouble } from '../formats/json.ts';
 import { parseSafetensors, tensorF32, writeSafetensors } from '../formats/safetensors.ts';
 import { inlineData } from './canonical.ts';
 import type { BoundGraph, GraphDocument, GraphNode, InlineVector, StoredVector, Vector, VectorTable } from './document.ts';
@@ -84,8 +85,12 @@ export function readGraph(json: string, safetensors: Uint8Array | null): BoundGr
 function parseJson(json: string): unknown {
   if (json.length > graphLimits.textLength)
     throw new TillerError('graph/too-large', { what: 'the text', got: json.length, limit: graphLimits.textLength });
+  const text = json.startsWith('\uFEFF') ? json.slice(1) : json;
+  // JSON.parse would keep the last of two equal keys and say nothing. Depth is for the schema to judge.
+  const trouble = jsonTrouble(text, Infinity);
+  if (trouble !== null) throw invalid([], trouble);
   try {
-    return JSON.parse(json.startsWith('\uFEFF') ? json.slice(1) : json);
+    return JSON.parse(text);
   } catch (error) {
     throw invalid([], `this is not JSON: ${error instanceof Error ? error.message : String(error)}`);
   }

@@ -30,14 +30,14 @@ export class OpfsStore {
     this.#root = root ?? (async () => (await navigator.storage.getDirectory()).getDirectoryHandle('models', { create: true }));
   }
 
-  /** A model's folder; made where there is none and `create` says so. @throws model/not-found, store/unavailable */
-  async folder(key: string, create = false): Promise<ModelFolder> {
+  /** A model's folder; made where there is none and `create` says so. @param label for messages @throws model/not-found, store/unavailable, store/no-room */
+  async folder(key: string, create = false, label = key): Promise<ModelFolder> {
     try {
       return opfsFolder(await (await this.#root()).getDirectoryHandle(key, { create }));
     } catch (cause) {
       if (cause instanceof DOMException && cause.name === 'NotFoundError')
         throw new TillerError('model/not-found', { place: STORE, problem: `nothing is stored as ${key}` });
-      throw storeError(cause, key);
+      throw storeError(cause, label);
     }
   }
 
