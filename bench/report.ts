@@ -89,6 +89,7 @@ function shapes(file: ShapesFile | null): string {
       'loading, s',
       'prompt of 8 tokens, s',
       's a token',
+      'weights read, GB/s, of copying',
       'with 48 heads steered',
       'versions, day, load',
     ],
@@ -105,6 +106,9 @@ function shapes(file: ShapesFile | null): string {
         number(one.loadMs / 1000),
         number(one.firstTokenMs / 1000),
         number(one.stepMs / 1000),
+        one.readBytes !== undefined && one.copyBytesPerSecond !== undefined
+          ? `${number(one.readBytes / one.stepMs / 1e6)} of ${number(one.copyBytesPerSecond / 1e9)}`
+          : '',
         steered
           ? `${showRatio(steered.overhead)}; processor time ${showRatio(steered.processor)}; edits alone ${steered.alone ? show(steered.alone) : ''} ms`
           : '',

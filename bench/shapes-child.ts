@@ -3,23 +3,55 @@ import { loadavg } from 'node:os';
 import type { GenerateSummary } from '../src/engine/engine.ts';
 import { generate } from '../src/engine/webgpu/generate.ts';
 import { loadCore } from '../src/engine/webgpu/load.ts';
-import type { Matrix } from '../src/engine/webgpu/weights.ts';
+import { matrixBytes, type Matrix } from '../src/engine/webgpu/weights.ts';
 import { parameterCount } from '../src/model/memory.ts';
 import { openModel } from '../src/model/model.ts';
-import type { Quantization } from '../src/model/weights.ts';
+import { publishedShape } from '../src/model/published.ts';
+import type { ModelSpec } from '../src/model/spec.ts';
+import type { Quantization, WeightSource } from '../src/model/weights.ts';
 import { openFolder } from '../src/store/folder.ts';
 import { testDevices } from '../test/devices.ts';
 import { countingHost } from './gpu-bytes.ts';
 import { promptIds } from './measurement.ts';
+import { randomPackedSource } from './packed-source.ts';
 import type { ShapeResult } from './shapes-result.ts';
 import { compareSteering, showRatio } from './steering.ts';
 import { versions } from './versions.ts';
 
 export interface ShapeTask {
   readonly name: string;
-  readonly folder: string;
+  /** Null: random packed weights of a published shape, made while they are loaded. */
+  readonly folder: string | null;
+  readonly context: number;
   readonly quantization: Quantization;
   readonly steeringSeconds: number;
+}
+
+function packedShape({ name, quantization }: ShapeTask): { readonly spec: ModelSpec; readonly source: WeightSource } {
+  const shape = publishedShape(name);
+  if (!shape || quantization === 'none') throw new Error(`${name} is no published shape that is packed`);
+  return { spec: shape.spec, source: randomPackedSource(shape.spec, quantization) };
+}
+
+const COPY_BYTES = 256 * 2 ** 20;
+const COPIES = 9;
+
+/** Bytes a second that the device reads and writes in a copy, the median of a few; of large buffers, so that no cache holds them. */
+async function copyRate(device: GPUDevice): Promise<number> {
+  const size = Math.min(COPY_BYTES, device.limits.maxBufferSize);
+  const [from, to] = [GPUBufferUsage.COPY_SRC, GPUBufferUsage.COPY_DST].map((usage) => device.createBuffer({ size, usage }));
+  const rates: number[] = [];
+  for (let i = 0; i < COPIES; i++) {
+    const start = performance.now();
+    const encoder = device.createCommandEncoder();
+    for (let n = 0; n < 4; n++) encoder.copyBufferToBuffer(from, 0, to, 0, size);
+    device.queue.submit([encoder.finish()]);
+    await device.queue.onSubmittedWorkDone();
+    rates.push((2 * 4 * size) / ((performance.now() - start) / 1000));
+  }
+  from.destroy();
+  to.destroy();
+  return rates.sort((a, b) => a - b)[COPIES >> 1];
 }
 
 async function measure(task: ShapeTask): Promise<ShapeResult> {
@@ -27,13 +59,14 @@ async function measure(task: ShapeTask): Promise<ShapeResult> {
   if (!device.host) throw new Error(device.skip ?? 'no device');
   const { host, bytes } = countingHost(device.host);
   const before = loadavg()[0];
-  const files = await openModel(openFolder(task.folder));
+  const files = task.folder === null ? packedShape(task) : await openModel(openFolder(task.folder));
   const say = (line: string): void => void process.stderr.write(`${task.name}: ${line}\n`);
 
   const started = performance.now();
   let told = 0;
   const core = await loadCore(files.spec, files.source, host, {
     quantization: task.quantization,
+    maxContext: task.context,
     now: () => performance.now(),
     onProgress: ({ stage, done, total, unit }) => {
       const share = Math.floor((10 * done) / total);
@@ -68,6 +101,14 @@ async function measure(task: ShapeTask): Promise<ShapeResult> {
   const stepMs = four.summary.timing.decodeMs / four.summary.timing.decodedTokens;
   say(`${(stepMs / 1000).toFixed(2)} s a token, ${dispatches} dispatches, ${submits} submits`);
 
+  const copyBytesPerSecond = await copyRate(core.device);
+  const head =
+    core.model.weights.head === core.model.weights.embed
+      ? 0
+      : matrixBytes(core.model.weights.embed.format, files.spec.vocab, files.spec.hidden);
+  const readBytes = core.info.memory.weights - head;
+  say(`reads ${(readBytes / stepMs / 1e6).toFixed(1)} GB/s, copies ${(copyBytesPerSecond / 1e9).toFixed(1)} GB/s`);
+
   const steering = task.steeringSeconds > 0 ? await compareSteering(core, 1, task.steeringSeconds, [48]) : null;
   for (const arm of steering?.arms ?? []) say(`${arm.name}: ${showRatio(arm.overhead)}, processor time ${showRatio(arm.processor)}`);
 
@@ -94,6 +135,8 @@ async function measure(task: ShapeTask): Promise<ShapeResult> {
     loadMs,
     firstTokenMs: two.first,
     stepMs,
+    readBytes,
+    copyBytesPerSecond,
     dispatches,
     submits,
     tokens,

@@ -22,6 +22,9 @@ export interface ShapeResult {
   readonly loadMs: number;
   readonly firstTokenMs: number;
   readonly stepMs: number;
+  /** Bytes of weights that one step reads, and bytes that a copy on the device moves a second, reading and writing counted. Absent in older results. */
+  readonly readBytes?: number;
+  readonly copyBytesPerSecond?: number;
   readonly dispatches: number;
   readonly submits: number;
   readonly tokens: readonly number[];
