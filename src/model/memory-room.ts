@@ -36,7 +36,7 @@ export function shortages(plan: MemoryPlan, room: MemoryRoom): Shortage[] {
   const out: Shortage[] = [];
   if (room.memory !== null && plan.peak > room.memory) {
     const { weights, cache, scratch, peak, loading, total } = plan;
-    const while_ = peak > total ? `, and ${gibibytes(loading)} of copies while it loads` : '';
+    const while_ = peak > total ? `, and ${gibibytes(loading)} for copies and the allocator` : '';
     const parts = `weights ${gibibytes(weights)}, cache ${gibibytes(cache)}, scratch ${gibibytes(scratch)}${while_}`;
     const text = `it needs ${gibibytes(peak)} (${parts}); ${room.name} has ${gibibytes(room.memory)}`;
     out.push({ what: 'memory', needed: peak, has: room.memory, text });

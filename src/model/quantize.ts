@@ -105,8 +105,8 @@ export function dequantizeRows(quantized: QuantizedRows, rows: number, cols: num
   for (let row = 0; row < rows; row++) {
     for (let col = 0; col < cols; col++) {
       const index = row * groups * GROUP + col;
-      const byte = quantized.data[kind === 'q4' ? index >> 1 : index];
-      const q = kind === 'q4' ? ((index & 1) === 0 ? byte & 15 : byte >> 4) - 8 : (byte << 24) >> 24;
+      const byte = quantized.data[kind === 'q4' ? Math.floor(index / 2) : index];
+      const q = kind === 'q4' ? (index % 2 === 0 ? byte & 15 : byte >> 4) - 8 : (byte << 24) >> 24;
       out[row * cols + col] = q * scales[row * groups + Math.floor(col / GROUP)];
     }
   }

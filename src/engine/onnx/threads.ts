@@ -27,8 +27,14 @@ export async function measureThreads(
 ): Promise<ThreadChoice> {
   if (runtime.threads) return runtime.threads;
   if (runtime.maxThreads <= 1) return { count: 1, line: 'threads are not a choice of the model' };
-  return fastestThreads(runtime.maxThreads, (threads) => productCost(runtime, spec, quantization, level, threads, now));
+  return fastestThreads(runtime.maxThreads, (threads) => productCost(runtime, sampled(spec), quantization, level, threads, now));
 }
+
+/** Weights of the product that is measured, at most: enough for any cache to be left behind, little beside a model that has more. */
+const SAMPLE_WEIGHTS = 2 ** 26;
+
+/** The model with fewer outputs where its product is larger. */
+const sampled = (spec: ModelSpec): ModelSpec => ({ ...spec, hidden: Math.min(spec.hidden, Math.ceil(SAMPLE_WEIGHTS / spec.intermediate)) });
 
 /** The number of threads, of 1, 2, 4, ... and `most`, at which it costs least. */
 export async function fastestThreads(most: number, costOf: CostOf): Promise<ThreadChoice> {
