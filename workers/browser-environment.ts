@@ -47,7 +47,11 @@ async function webgpu({ spec, source }: ModelFiles, options: LoadOptions): Promi
 async function onnx({ spec, source }: ModelFiles, options: LoadOptions): Promise<Engine> {
   const [{ createOnnxEngine }, { webOnnxRuntime }] = await Promise.all([import('../src/engine/onnx/index.ts'), import('./onnx-web.ts')]);
   const runtime = await webOnnxRuntime(spec, options.onProgress ?? (() => undefined), options.signal ?? new AbortController().signal);
-  return createOnnxEngine(spec, source, runtime, onCpu(options));
+  // Pieces are made as their weights come: two lines that take turns would say less than one.
+  const onProgress: LoadOptions['onProgress'] = (progress) => {
+    if (progress.stage !== 'compile') options.onProgress?.(progress);
+  };
+  return createOnnxEngine(spec, source, runtime, { ...onCpu(options), onProgress });
 }
 
 async function reference({ spec, source, weightBytes }: ModelFiles, options: LoadOptions): Promise<Engine> {

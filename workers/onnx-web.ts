@@ -41,7 +41,7 @@ export async function webOnnxRuntime(
 async function load(spec: ModelSpec, onProgress: (progress: LoadProgress) => void, signal: AbortSignal): Promise<OnnxRuntime> {
   const [ort, wasmBinary] = await Promise.all([import('onnxruntime-web/wasm'), download(onProgress, signal)]);
   const options: WasmOptions = { wasmPaths: { mjs: new URL(glue, self.location.href).href }, wasmBinary };
-  return wasmRuntime(ort, { ...options, threads: await chooseThreads(spec, options) });
+  return wasmRuntime(ort, { ...options, threads: await chooseThreads(spec, options, onProgress) });
 }
 
 async function download(onProgress: (progress: LoadProgress) => void, signal: AbortSignal): Promise<ArrayBuffer> {
@@ -69,11 +69,14 @@ async function download(onProgress: (progress: LoadProgress) => void, signal: Ab
 }
 
 /** Threads need memory that is shared, which browsers give to isolated pages only. */
-async function chooseThreads(spec: ModelSpec, options: WasmOptions): Promise<ThreadChoice> {
+async function chooseThreads(spec: ModelSpec, options: WasmOptions, onProgress: (progress: LoadProgress) => void): Promise<ThreadChoice> {
   if (!self.crossOriginIsolated) return { count: 1, line: 'one thread: the page is not cross-origin isolated' };
   const most = Math.min(MOST_THREADS, navigator.hardwareConcurrency);
   if (most <= 1) return { count: 1, line: 'one thread: there is one core' };
-  return fastestThreads(most, (threads) => probe({ spec, threads, options }));
+  return fastestThreads(most, (threads) => {
+    onProgress({ stage: 'threads', done: 0, total: 1, unit: 'steps' });
+    return probe({ spec, threads, options });
+  });
 }
 
 /** A number of threads is a WebAssembly instance's for good, so each is tried in a worker that is thrown away. */

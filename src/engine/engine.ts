@@ -224,7 +224,7 @@ export interface Capture {
 
 /** How loading reports itself: one line at a time, with a fraction where one is known. */
 export interface LoadProgress {
-  readonly stage: 'config' | 'download' | 'engine' | 'verify' | 'upload' | 'compile' | 'warm-up' | 'self-test';
+  readonly stage: 'config' | 'download' | 'engine' | 'threads' | 'verify' | 'upload' | 'compile' | 'warm-up' | 'self-test';
   readonly done: number;
   readonly total: number;
   readonly unit: 'bytes' | 'kernels' | 'steps';

@@ -45,6 +45,7 @@ const names: Readonly<Record<LoadProgress['stage'], string>> = {
   config: 'reading what the model is',
   download: 'downloading',
   engine: 'downloading the CPU engine (ONNX Runtime)',
+  threads: 'measuring how many threads help',
   verify: 'verifying',
   upload: 'uploading weights',
   compile: 'compiling kernels',
