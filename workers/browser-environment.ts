@@ -51,7 +51,13 @@ async function onnx({ spec, source }: ModelFiles, options: LoadOptions): Promise
   const onProgress: LoadOptions['onProgress'] = (progress) => {
     if (progress.stage !== 'compile') options.onProgress?.(progress);
   };
-  return createOnnxEngine(spec, source, runtime, { ...onCpu(options), onProgress });
+  try {
+    return await createOnnxEngine(spec, source, runtime, { ...onCpu(options), onProgress });
+  } catch (cause) {
+    // What is not ours is ONNX Runtime's: a browser without SIMD in WebAssembly, for one.
+    if (cause instanceof TillerError) throw cause;
+    throw new TillerError('request/engine', { engine: 'onnx', reason: cause instanceof Error ? cause.message : String(cause) }, { cause });
+  }
 }
 
 async function reference({ spec, source, weightBytes }: ModelFiles, options: LoadOptions): Promise<Engine> {

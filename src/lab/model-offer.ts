@@ -66,13 +66,14 @@ export function offerModel(model: KnownModel, kept: 'best' | Quantization, here:
   const quantization = kept === 'best' ? best : kept;
   // Files that are quantised already are mostly kept in int8.
   const counted = quantization === 'suggested' ? 'q8' : quantization;
-  const memoryBytes = planMemory(spec, {
-    engine: 'webgpu',
-    quantization: counted,
-    stored: model.stored,
-    context,
-    lanes: 2,
-  }).total;
+  const { stored } = model;
+  const cpu =
+    here.device && chooseEngine(here.engine ?? 'auto', here.device).engine === 'onnx'
+      ? wasmNeeded(spec, { quantization: counted, stored, context })
+      : null;
+  const memoryBytes = cpu
+    ? cpu.total + cpu.outside
+    : planMemory(spec, { engine: 'webgpu', quantization: counted, stored, context, lanes: 2 }).total;
   return { model, ...found, memoryBytes, quantization, reason: model.embedded ? null : whyNot() };
 
   function whyNot(): string | null {
@@ -82,8 +83,8 @@ export function offerModel(model: KnownModel, kept: 'best' | Quantization, here:
         ? 'Its files can only be read with an access token.'
         : `It is not next to this page: \`npm run model -- ${model.built ?? model.id}\` puts it there.`;
     }
-    const { total } = wasmNeeded(spec, { quantization: counted, stored: model.stored, context: DEFAULT_CONTEXT });
-    if (here.device && chooseEngine(here.engine ?? 'auto', here.device).engine === 'onnx' && total > WASM_MEMORY)
+    const total = wasmNeeded(spec, { quantization: counted, stored, context: DEFAULT_CONTEXT }).total;
+    if (cpu && total > WASM_MEMORY)
       return `On the CPU it needs ${formatBytes(total)}, and a page has ${formatBytes(WASM_MEMORY)} of WebAssembly memory at most. It needs WebGPU, or fewer bits.`;
     if (memory !== null && memoryBytes > memory)
       return `It needs ${formatBytes(memoryBytes)} of memory; this device has about ${formatBytes(memory)}.`;

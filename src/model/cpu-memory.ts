@@ -34,6 +34,8 @@ export interface WasmNeed {
   /** Inputs and outputs of one call, scores of its attention, and ONNX Runtime itself: an estimate from above. */
   readonly working: number;
   readonly total: number;
+  /** The embedding, whose rows are looked up outside of that memory. */
+  readonly outside: number;
 }
 
 interface NeedOptions {
@@ -64,7 +66,6 @@ function needed(spec: ModelSpec, { quantization: kept, stored, context }: NeedOp
     if (role === 'head' || (role === 'embed' && spec.tiedHead)) {
       const large = kept !== 'none' && rows * cols * dtypeBytes[stored] > LARGE_TABLE_BYTES;
       add('head', bytes(rows, cols, large ? 'q8' : 'none'));
-      // The embedding's own rows are looked up outside.
     } else if (role !== 'embed') add(`${layer} ${pieceOf[role] ?? role}`, shape.length === 1 ? 4 * rows : bytes(rows, cols, kept));
   }
   const { hidden, intermediate, heads, kvHeads, headDim, vocab } = spec;
@@ -72,12 +73,15 @@ function needed(spec: ModelSpec, { quantization: kept, stored, context }: NeedOp
   const rows = 4 * CPU_ROWS * (3 * hidden + 2 * (heads + 2 * kvHeads) * headDim + 5 * intermediate);
   // Keys, values, mask; scores, once more while they become probabilities.
   const attention = 4 * positions * (2 * 2 * kvHeads * headDim + CPU_ROWS * (1 + 2 * heads));
-  const logits = 3 * Math.max(CPU_LOGIT_BYTES, 4 * vocab);
+  const logits = 3 * Math.max(4 * vocab, Math.min(CPU_LOGIT_BYTES, 4 * vocab * CPU_ROWS));
   const sizes = [...pieces.values()];
   const weights = sizes.reduce((sum, size) => sum + size, 0);
   const packing = Math.max(...sizes);
   const working = RUNTIME_BYTES + Math.max(rows + attention, logits);
-  return { weights, packing, working, total: weights + packing + working };
+  const table = vocab * hidden;
+  const outside =
+    kept !== 'none' && table * dtypeBytes[stored] > LARGE_TABLE_BYTES ? table + (table / GROUP) * 2 : table * dtypeBytes[stored];
+  return { weights, packing, working, total: weights + packing + working, outside };
 }
 
 /** Tensors that lie in one piece. */
