@@ -77,6 +77,10 @@ export async function createApp({ runner, metrics, more = [], logTo }: AppOption
   const open = new Set((Object.values(endpoints) as readonly Endpoint[]).filter((row) => row.open).map((row) => row.path));
   secure(app, config, open);
   metrics.watch(app, runner);
+  // A socket that was refused is no connection of HTTP's any more, whose time-outs would end it.
+  app.addHook('onResponse', async (request, reply) => {
+    if (request.headers.upgrade !== undefined && reply.statusCode >= 400) request.raw.socket.destroySoon();
+  });
   if (config.log !== 'quiet') {
     app.addHook('onResponse', async (request, reply) => {
       const { method } = request;

@@ -17,23 +17,27 @@ export interface ThreadEvents {
 export type StartThread = (events: ThreadEvents) => EngineThread;
 
 /** A worker thread of Node. Engines in threads share the process: a driver that kills it takes the server down too; what JavaScript throws does not. */
-export const startWorker: StartThread = ({ onMessage, onEnd }) => {
-  const worker = new Worker(new URL('./engine-worker.js', import.meta.url), { name: 'tiller engine' });
-  let killed = false;
-  let problem: string | null = null;
-  worker.on('message', (message: FromThread) => {
-    if (!killed) onMessage(message);
-  });
-  worker.on('messageerror', (error) => (problem = error.message));
-  worker.on('error', (error) => (problem = error.message));
-  worker.on('exit', (code) => {
-    if (!killed) onEnd(problem ?? `its thread ended with code ${code}`);
-  });
-  return {
-    post: (message) => worker.postMessage(message),
-    kill: async () => {
-      killed = true;
-      await worker.terminate();
-    },
+export const workerThread =
+  (entry: URL): StartThread =>
+  ({ onMessage, onEnd }) => {
+    const worker = new Worker(entry, { name: 'tiller engine' });
+    let killed = false;
+    let problem: string | null = null;
+    worker.on('message', (message: FromThread) => {
+      if (!killed) onMessage(message);
+    });
+    worker.on('messageerror', (error) => (problem = error.message));
+    worker.on('error', (error) => (problem = error.message));
+    worker.on('exit', (code) => {
+      if (!killed) onEnd(problem ?? `its thread ended with code ${code}`);
+    });
+    return {
+      post: (message) => worker.postMessage(message),
+      kill: async () => {
+        killed = true;
+        await worker.terminate();
+      },
+    };
   };
-};
+
+export const startWorker = workerThread(new URL('./engine-worker.js', import.meta.url));

@@ -56,36 +56,51 @@ export function sendFrames(
     onLoading: (progress) => say({ type: 'loading', progress }),
     onQueued: (position) => say({ type: 'queued', position }),
   };
-  const beats = setInterval(() => say({ type: 'beat' }), BEAT);
+  const beats = setInterval(() => say({ type: 'beat' }), Math.min(BEAT, parts.timeout / 4));
   signal.addEventListener('abort', () => wake(), { once: true });
-  const running = parts.work(events, signal).then(
+  if (request.raw.socket.destroyed) {
+    clearInterval(beats);
+    parts.release?.();
+    return reply.hijack();
+  }
+  let work: Promise<unknown>;
+  try {
+    work = parts.work(events, signal);
+  } catch (error) {
+    // Not taken up at all: an ordinary answer says so, with its status.
+    clearInterval(beats);
+    parts.release?.();
+    throw error;
+  }
+  const running = work.then(
     (value) => (outcome = { value }),
     (error: unknown) => (outcome = { error }),
   );
   void running.then(() => wake());
 
   async function* frames(): AsyncGenerator<Uint8Array, void, void> {
-    try {
-      // The headers travel with the first bytes, and a client should know at once that it was heard.
-      yield messageFrame({ type: 'beat' });
-      while (!signal.aborted) {
-        const message = messages.shift();
-        if (message) yield messageFrame(message);
-        else if (outcome) break;
-        else await new Promise<void>((resolve) => (wake = resolve));
-      }
-      if (signal.aborted || !outcome) return;
-      if ('error' in outcome) yield messageFrame({ type: 'error', error: asTillerError(outcome.error).toJSON() });
-      else yield* resultFrames(outcome.value);
-    } finally {
-      clearInterval(beats);
-      // What a client that is gone has asked for still comes from the engine: its memory counts until then.
-      void running.then(() => parts.release?.());
-      outcome = null;
+    // The headers travel with the first bytes, and a client should know at once that it was heard.
+    yield messageFrame({ type: 'beat' });
+    while (!signal.aborted) {
+      const message = messages.shift();
+      if (message) yield messageFrame(message);
+      else if (outcome) break;
+      else await new Promise<void>((resolve) => (wake = resolve));
     }
+    if (signal.aborted || !outcome) return;
+    if ('error' in outcome) yield messageFrame({ type: 'error', error: asTillerError(outcome.error).toJSON() });
+    else yield* resultFrames(outcome.value);
   }
   const stream = Readable.from(frames(), { objectMode: false, highWaterMark: 64 * 1024 });
   const { socket } = request.raw;
+  stream.once('close', () => {
+    clearInterval(beats);
+    // What a client that is gone has asked for still comes from the engine: its memory counts until then.
+    void running.then(() => {
+      outcome = null;
+      parts.release?.();
+    });
+  });
   const giveUp = (): void => void socket.destroy();
   socket.setTimeout(parts.timeout, giveUp);
   reply.raw.once('close', () => {

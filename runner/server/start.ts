@@ -1,4 +1,4 @@
-import { isIP } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { TillerError } from '../../src/errors/error.ts';
@@ -19,6 +19,8 @@ export interface RunnerSetup {
   readonly port: number;
   readonly logTo?: { write(line: string): void };
   readonly more?: readonly MoreRoutes[];
+  /** Milliseconds. @default performance.now */
+  readonly now?: () => number;
   /** How the thread of a model is started. @default a worker thread */
   readonly start?: (model: ServedFiles) => StartThread;
 }
@@ -32,6 +34,9 @@ export interface RunningRunner {
   close(): Promise<void>;
 }
 
+/** Milliseconds that connections get to end by themselves. */
+const LAST_WORDS = 1000;
+
 const listenProblems: Readonly<Record<string, string>> = {
   EADDRINUSE: 'something else listens there already',
   EADDRNOTAVAIL: 'it is no address of this machine',
@@ -40,7 +45,17 @@ const listenProblems: Readonly<Record<string, string>> = {
 };
 
 /** A runner that listens. @throws runner/listen */
-export async function startRunner({ config, pool, models, address, port, logTo, more, start }: RunnerSetup): Promise<RunningRunner> {
+export async function startRunner({
+  config,
+  pool,
+  models,
+  address,
+  port,
+  logTo,
+  more,
+  start,
+  now = () => performance.now(),
+}: RunnerSetup): Promise<RunningRunner> {
   const metrics = new Metrics();
   const tensors = await TensorStore.open(join(config.folder, 'tensors'), config.limits);
   const runner = new Runner({
@@ -49,13 +64,18 @@ export async function startRunner({ config, pool, models, address, port, logTo, 
     models,
     tensors,
     start: start ?? (() => startWorker),
-    now: () => performance.now(),
+    now,
     onRestart: (model, problem) => {
       metrics.restarts.inc({ model });
       app.log.warn({ model, problem }, 'engine restarted');
     },
   });
   const app = await createApp({ runner, metrics, ...(more ? { more } : {}), ...(logTo ? { logTo } : {}) });
+  const sockets = new Set<Socket>();
+  app.server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
   try {
     await app.listen({ host: address, port });
   } catch (cause) {
@@ -73,7 +93,11 @@ export async function startRunner({ config, pool, models, address, port, logTo, 
     close: async () => {
       // Engines first: what runs is told why, then connections end.
       await runner.close();
+      const timer = setTimeout(() => {
+        for (const socket of sockets) socket.destroy();
+      }, LAST_WORDS);
       await app.close();
+      clearTimeout(timer);
     },
   };
 }

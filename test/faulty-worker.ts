@@ -1,0 +1,38 @@
+import { parentPort } from 'node:worker_threads';
+import { serveEngine } from '../runner/server/engine-session.ts';
+import type { Engine, GenerateRequest, GenerateSummary, Step } from '../src/engine/engine.ts';
+import { createReferenceEngine } from '../src/engine/reference/index.ts';
+import { openModel } from '../src/model/model.ts';
+import { openFolder } from '../src/store/folder.ts';
+import { faults } from './faults.ts';
+
+/** An engine's thread that fails as drivers and programs do, where the first token of the prompt asks for it. */
+async function* faulty(engine: Engine, request: GenerateRequest): AsyncGenerator<Step, GenerateSummary, void> {
+  const [first] = request.prompt;
+  if (first === faults.hang) for (;;) Math.sqrt(2);
+  if (first === faults.still) await new Promise(() => undefined);
+  if (first === faults.crash) {
+    setImmediate(() => {
+      throw new Error('a test crash');
+    });
+    await new Promise(() => undefined);
+  }
+  return yield* engine.generate(request);
+}
+
+if (!parentPort) throw new Error('this file is the entry of a worker thread');
+serveEngine(parentPort, {
+  open: async (model) => {
+    const { spec, source } = await openModel(openFolder(model.folder));
+    const engine = await createReferenceEngine(spec, source, { now: () => performance.now() });
+    return {
+      model: engine.model,
+      generate: (request) => faulty(engine, request),
+      score: (request) => engine.score(request),
+      capture: (request) => engine.capture(request),
+      check: (graph, lanes) => engine.check(graph, lanes),
+      dispose: () => engine.dispose(),
+    };
+  },
+  runJob: null,
+});
