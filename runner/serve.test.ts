@@ -2,7 +2,7 @@ import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Scratch, execute, golden, type CliResult } from '../test/cli.ts';
-import { embeddedFolder } from './open-model.ts';
+import { builtFolder } from './open-model.ts';
 
 const bin = fileURLToPath(new URL('tiller.js', import.meta.url));
 const scratch = new Scratch();
@@ -14,9 +14,13 @@ interface Served {
   readonly stderr: () => string;
 }
 
+/** Each has its own: jobs are one runner's. */
+let folders = 0;
+
 /** `tiller serve` as a program of its own, once it is ready. */
 function serve(args: readonly string[]): Promise<Served> {
-  const child = spawn(process.execPath, [bin, 'serve', '--port', '0', '--results', scratch.path('runner'), '--json', ...args]);
+  const results = scratch.path(`runner-${folders++}`);
+  const child = spawn(process.execPath, [bin, 'serve', '--port', '0', '--results', results, '--json', ...args]);
   let stdout = '';
   let stderr = '';
   child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
@@ -41,7 +45,7 @@ const document = (result: CliResult): Record<string, unknown> => {
 };
 
 describe('tiller serve', () => {
-  const embedded = embeddedFolder();
+  const embedded = builtFolder('stories15M');
   const folder = embedded ?? golden('real_stories260K/model');
   let served: Served;
   beforeAll(async () => {
@@ -109,7 +113,15 @@ describe('tiller serve', () => {
 
   it('says what is wrong with how it is started', async () => {
     const codeOf = async (...args: string[]): Promise<unknown> => {
-      const { stdout } = await execute(['serve', '--json', '--models', golden('llama_gqa_tied'), ...args]);
+      const { stdout } = await execute([
+        'serve',
+        '--json',
+        '--results',
+        scratch.path('other'),
+        '--models',
+        golden('llama_gqa_tied'),
+        ...args,
+      ]);
       return (JSON.parse(stdout) as { error: { code: string } }).error.code;
     };
     expect(await codeOf('--port', new URL(served.ready.address).port)).toBe('runner/listen');

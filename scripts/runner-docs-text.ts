@@ -8,6 +8,8 @@ export function withEndpoints(page: string): string {
   const rows = (Object.values(endpoints) as readonly Endpoint[]).map(({ method, path, body, answer, open, doc }) =>
     [`\`${method} ${path}\``, bodies[body.kind], answers[answer.kind], open ? 'no' : 'yes', doc].join(' | '),
   );
-  const table = ['endpoint | body | answer | token | what it does', '--- | --- | --- | --- | ---', ...rows].map((row) => `| ${row} |`).join('\n');
+  const table = ['endpoint | body | answer | token | what it does', '--- | --- | --- | --- | ---', ...rows]
+    .map((row) => `| ${row} |`)
+    .join('\n');
   return page.replace(/<!-- endpoints -->[^]*<!-- \/endpoints -->/, `<!-- endpoints -->\n\n${table}\n\n<!-- /endpoints -->`);
 }
