@@ -34,6 +34,8 @@ export interface SampleOptions {
   /** The embedding is the head's quantised weight, looked up by GatherBlockQuantized. */
   readonly sharedEmbedding?: boolean;
   readonly external?: string;
+  /** Norms in f32 between products in f16, with Casts around them, as q4f16 exports have it. */
+  readonly casts?: boolean;
 }
 
 export interface OnnxSample {
@@ -131,11 +133,16 @@ class SampleBuilder {
     const { graph, spec, options } = this;
     if (added !== null && options.layout === 'builder' && !spec.sandwichNorm) {
       const outputs = [`${name}/output_0`, '', '', `${name}/output_3`];
-      graph.node('SkipSimplifiedLayerNormalization', [base, added, this.normTensor(name)], {}, MICROSOFT, outputs);
-      return { normed: outputs[0], sum: outputs[3] };
+      const inputs = [this.cast(base, 'f32'), this.cast(added, 'f32'), this.normTensor(name)];
+      graph.node('SkipSimplifiedLayerNormalization', inputs, {}, MICROSOFT, outputs);
+      return { normed: this.cast(outputs[0], 'f16'), sum: this.cast(outputs[3], 'f16') };
     }
     const sum = added === null ? base : graph.node('Add', [base, added]);
-    return { normed: this.norm(name, sum), sum };
+    return { normed: this.cast(this.norm(name, this.cast(sum, 'f32')), 'f16'), sum };
+  }
+
+  private cast(value: string, to: 'f32' | 'f16'): string {
+    return this.options.casts ? this.graph.node('Cast', [value], { to: to === 'f32' ? 1 : 10 }) : value;
   }
 
   private attention(prefix: string, input: string): string {

@@ -41,6 +41,16 @@ const samples: Readonly<Record<string, { readonly golden: string; readonly optio
     kind: 'int4 symmetric in 32',
   },
   'Gemma 3 with its 1 in the norms': { golden: 'gemma3', options: { layout: 'builder', matrix: nbits }, kind: 'int4 symmetric in 32' },
+  'q4f16: norms in f32, with Casts around them': {
+    golden: 'llama_gqa_tied',
+    options: { layout: 'builder', casts: true, matrix: nbits },
+    kind: 'int4 symmetric in 32',
+  },
+  'Gemma 3 in q4f16, with Casts and asymmetric zero points': {
+    golden: 'gemma3',
+    options: { layout: 'builder', casts: true, matrix: { ...nbits, zeros: true } },
+    kind: 'int4 with zero points in 32',
+  },
   'Gemma 3 written out': {
     golden: 'gemma3',
     options: { layout: 'plain', matrix: { kind: 'float', half: false } },
