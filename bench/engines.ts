@@ -109,9 +109,11 @@ export const engines: Measurement<EnginesResult> = {
     const named = process.env.TILLER_BENCH_ARMS?.split('|');
     const wanted = armsFor(device, parameters).filter(({ name }) => named?.some((part) => name.includes(part)) ?? true);
     const model = await preparedModel(files, quantization, say);
-    const tokens = bench.quick || device === 'swiftshader' ? 16 : isLarge(parameters) ? 24 : 48;
-    const promptTokens = bench.quick ? 32 : 128;
-    const rounds = device === 'swiftshader' ? Math.min(3, bench.rounds) : Math.min(5, bench.rounds);
+    // SwiftShader computes a tenth of what lavapipe does, and a billion parameters take a CPU a tenth of a second a token.
+    const slow = device === 'swiftshader';
+    const tokens = slow ? 12 : bench.quick ? 16 : isLarge(parameters) ? 24 : 48;
+    const promptTokens = bench.quick || slow ? 32 : 128;
+    const rounds = Math.min(bench.rounds, slow || isLarge(parameters) ? 3 : 5);
     const absent: { name: string; reason: string }[] = [];
     const present: Present[] = [];
     let chromium: string | null = null;
@@ -177,6 +179,9 @@ export const engines: Measurement<EnginesResult> = {
   ],
 };
 
+/** Times as slow as the same engine with other threads, beyond which an arm is not run again. */
+const HOPELESS = 4;
+
 /** Rounds of everybody in turn, each beginning with another; the first round is for warming up. Who fails is absent from then on. */
 async function takeTurns(
   bench: Bench,
@@ -185,17 +190,31 @@ async function takeTurns(
   prompts: readonly (readonly number[])[],
   tokens: number,
 ): Promise<void> {
+  const first = new Map<Present, number>();
+  const leave = async (one: Present, reason: string): Promise<void> => {
+    absent.push({ name: one.arm.name, reason });
+    present.splice(present.indexOf(one), 1);
+    await one.runner.close();
+  };
   for (const [round, prompt] of prompts.entries()) {
     const order = present.map((_, at) => present[(at + round) % present.length]);
     for (const one of order) {
       try {
         const turn = await one.runner.turn(prompt, tokens);
-        if (round > 0) one.turns.push(turn);
+        if (round === 0) first.set(one, turn.restMs);
+        else one.turns.push(turn);
       } catch (error) {
-        absent.push({ name: one.arm.name, reason: message(error) });
-        present.splice(present.indexOf(one), 1);
-        await one.runner.close();
+        await leave(one, message(error));
       }
+    }
+    // A number of threads that the machine has no room for would take most of the time and never be the best of its kind.
+    for (const one of round === 0 ? order : []) {
+      const least = Math.min(
+        ...[...first].filter(([{ arm }]) => arm.kind === one.arm.kind && arm.place === one.arm.place).map(([, ms]) => ms),
+      );
+      const times = (first.get(one) ?? least) / least;
+      if (times > HOPELESS)
+        await leave(one, `left out after one round, in which it took ${number(times)} times as long as with the other number of threads`);
     }
     bench.say(`round ${round} of ${prompts.length - 1}, load ${loadavg()[0].toFixed(1)}`);
   }
@@ -237,22 +256,20 @@ function best(present: readonly Present[], kind: Arm['kind'], place: Arm['place'
 }
 
 function versusOf(present: readonly Present[], tokens: number): EnginesResult['versus'] {
-  return (['Node', 'Chromium'] as const).flatMap((place) =>
-    Object.entries(rivals).flatMap(([kind, theirs]) => {
-      const own = best(present, kind as Arm['kind'], place, tokens);
-      return theirs.flatMap((rival) => {
-        const other = best(present, rival, place, tokens);
-        if (!own || !other) return [];
-        const [a, b] = [cpuPerToken(own.turns, tokens), cpuPerToken(other.turns, tokens)];
-        return [
-          {
-            name: own.arm.name,
-            against: other.arm.name,
-            ratio: ratios(perToken(other.turns, tokens), perToken(own.turns, tokens)),
-            cpuRatio: a && b && ratios(b, a),
-          },
-        ];
-      });
-    }),
-  );
+  return rivals.flatMap(({ kind, place, rivals: theirs }) => {
+    const own = best(present, kind, place, tokens);
+    return theirs.flatMap((rival) => {
+      const other = best(present, rival, place, tokens);
+      if (!own || !other) return [];
+      const [a, b] = [cpuPerToken(own.turns, tokens), cpuPerToken(other.turns, tokens)];
+      return [
+        {
+          name: own.arm.name,
+          against: other.arm.name,
+          ratio: ratios(perToken(other.turns, tokens), perToken(own.turns, tokens)),
+          cpuRatio: a && b && ratios(b, a),
+        },
+      ];
+    });
+  });
 }

@@ -1,5 +1,6 @@
 import { bandwidth } from './bandwidth.ts';
 import { captures } from './captures.ts';
+import { chat } from './chat.ts';
 import { commandLine } from './command-line.ts';
 import { decode } from './decode.ts';
 import { engines } from './engines.ts';
@@ -31,6 +32,7 @@ export const measurements: readonly AnyMeasurement[] = [
   erase(multipleChoice),
   erase(sweep),
   erase(probes),
+  erase(chat),
   erase(commandLine),
   erase(bandwidth),
   erase(kernels),

@@ -40,14 +40,19 @@ export const arms: readonly Arm[] = [
   ]),
 ];
 
-/** Whom each of ours is weighed against, among those of the same place: the best of its threads against the best of theirs. */
-export const rivals: Readonly<Partial<Record<ContestantKind, readonly ContestantKind[]>>> = {
-  'tiller-webgpu': ['onnxruntime-webgpu'],
-  'tiller-onnx': ['llama-cpp', 'transformers'],
-  'tiller-wasm': ['wllama', 'transformers'],
-};
+/** Whom each of ours is weighed against in a place: the best of its threads against the best of theirs. */
+export const rivals: readonly {
+  readonly kind: ContestantKind;
+  readonly place: Arm['place'];
+  readonly rivals: readonly ContestantKind[];
+}[] = [
+  { kind: 'tiller-webgpu', place: 'Node', rivals: ['onnxruntime-webgpu'] },
+  { kind: 'tiller-webgpu', place: 'Chromium', rivals: ['onnxruntime-webgpu'] },
+  { kind: 'tiller-onnx', place: 'Node', rivals: ['llama-cpp', 'transformers'] },
+  { kind: 'tiller-wasm', place: 'Chromium', rivals: ['wllama', 'transformers'] },
+];
 
-/** Parameters above which only CPU engines of Node take part: software adapters and pages would take hours. */
+/** Parameters above which only native CPU engines take part: software adapters and WebAssembly would take hours. */
 const LARGE = 300e6;
 
 export const isLarge = (parameters: number): boolean => parameters > LARGE;
@@ -55,8 +60,8 @@ export const isLarge = (parameters: number): boolean => parameters > LARGE;
 /** Who takes part. Chromium's software adapter is SwiftShader, so its pages are measured with it; CPU engines are, with lavapipe. */
 export function armsFor(device: DeviceKind, parameters: number): Arm[] {
   const large = isLarge(parameters);
-  return arms.filter(({ gpu, place }) => {
+  return arms.filter(({ gpu, kind, place }) => {
     if (gpu) return !large && (place === 'Node' || device === 'swiftshader');
-    return device === 'lavapipe' && !(large && place === 'Chromium');
+    return device === 'lavapipe' && !(large && (place === 'Chromium' || kind === 'tiller-wasm'));
   });
 }

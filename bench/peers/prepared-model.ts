@@ -9,7 +9,7 @@ import { writeBuilderFolder } from './exports/builder-export.ts';
 import { writeGguf } from './exports/gguf-export.ts';
 
 /** Bump when the exports change. */
-const VERSION = 3;
+const VERSION = 4;
 
 /** Folder that models for peers are written to, one subfolder each; it may be deleted at any time. */
 export const preparedFolder = fileURLToPath(new URL('../../.cache/bench/models/', import.meta.url));

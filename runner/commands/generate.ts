@@ -56,6 +56,8 @@ async function run(options: Options, output: Output, signal: AbortSignal): Promi
       const request = { prompt, graph, lanes, maxTokens: maxTokens(prompt), sampling };
       const { laneResults, summary } = await generate(engine, files, request, output, signal);
       for (const id of summary.unmatched) unmatched.add(id);
+      // Not part of the document: the same request gives the same one every time.
+      if (process.env.TILLER_DEBUG) output.note(`timing ${JSON.stringify(summary.timing)}`);
       results.push({
         prompt: prompt.ids,
         lanes: lanes.map(({ name, factor }, index) => ({ name, factor, ...laneResults[index], edits: summary.edits[index] })),

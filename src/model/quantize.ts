@@ -30,28 +30,32 @@ export function quantizeRows(values: Float32Array, rows: number, cols: number, k
   return { data, scales };
 }
 
-/** The value of largest magnitude, with its sign; of two equal ones the first. Without branches on the data, which no CPU predicts. */
-function largestOf(values: Float32Array, from: number, length: number): number {
-  let high = 0;
-  let low = 0;
-  for (let i = 0; i < length; i++) {
-    high = Math.max(high, values[from + i]);
-    low = Math.min(low, values[from + i]);
+/**
+ * The value of largest magnitude, with its sign; of equal ones the first. Magnitudes are compared as the integers that their bits are,
+ * which orders them alike and takes half the time; a running maximum changes so seldom that its branch is foreseen.
+ */
+function largestOf(values: Float32Array, words: Uint32Array, from: number, length: number): number {
+  let most = 0;
+  let at = from;
+  for (let i = from; i < from + length; i++) {
+    const magnitude = words[i] & 0x7fffffff;
+    if (magnitude > most) {
+      most = magnitude;
+      at = i;
+    }
   }
-  if (high !== -low) return high > -low ? high : low;
-  for (let i = 0; i < length; i++) {
-    const value = values[from + i];
-    if (value === high || value === low) return value;
-  }
-  return 0;
+  return values[at];
 }
 
+const wordsOf = (values: Float32Array): Uint32Array => new Uint32Array(values.buffer, values.byteOffset, values.length);
+
 function quantize4(values: Float32Array, rows: number, cols: number, groups: number, data: Uint8Array, scales: Uint16Array): void {
+  const words = wordsOf(values);
   for (let row = 0; row < rows; row++) {
     for (let group = 0; group < groups; group++) {
       const from = row * cols + group * GROUP;
       const length = Math.min(GROUP, cols - group * GROUP);
-      const largest = largestOf(values, from, length);
+      const largest = largestOf(values, words, from, length);
       const bits = largest === 0 ? 0 : f16Bits(largest / -8);
       scales[row * groups + group] = bits;
       const inverse = inverseOf(bits);
@@ -79,13 +83,12 @@ function nibble(value: number, inverse: number): number {
 }
 
 function quantize8(values: Float32Array, rows: number, cols: number, groups: number, data: Uint8Array, scales: Uint16Array): void {
+  const words = wordsOf(values);
   for (let row = 0; row < rows; row++) {
     for (let group = 0; group < groups; group++) {
       const from = row * cols + group * GROUP;
       const length = Math.min(GROUP, cols - group * GROUP);
-      let magnitude = 0;
-      for (let i = 0; i < length; i++) magnitude = Math.max(magnitude, Math.abs(values[from + i]));
-      const bits = f16Bits(magnitude / 127);
+      const bits = f16Bits(Math.abs(largestOf(values, words, from, length)) / 127);
       scales[row * groups + group] = bits;
       const inverse = inverseOf(bits);
       const at = (row * groups + group) * GROUP;

@@ -38,15 +38,17 @@ function typeOf({ role, shape }: TensorRequirement, info: TensorInfo, quantizati
 
 /**
  * A tokenizer for peers that are to be given ids: every token is one character, which wllama, whose prompts and answers are texts,
- * reads and writes as that token.
+ * reads and writes as that token. llama.cpp ends where a byte has no token, so the last 256, which are rare, are bytes.
  */
 function vocabulary(size: number, bos: number, eos: number): Record<string, SampleValue> {
-  const tokens = Array.from({ length: size }, (_, id) => characterOf(id));
+  const firstByte = size - 256;
+  const byte = (id: number): string => `<0x${(id - firstByte).toString(16).toUpperCase().padStart(2, '0')}>`;
+  const tokens = Array.from({ length: size }, (_, id) => (id < firstByte ? characterOf(id) : byte(id)));
   return {
     'tokenizer.ggml.model': 'llama',
     'tokenizer.ggml.tokens': tokens,
     'tokenizer.ggml.scores': tokens.map((_, id) => -id),
-    'tokenizer.ggml.token_type': { i32s: tokens.map((_, id) => (id === eos ? CONTROL : NORMAL)) },
+    'tokenizer.ggml.token_type': { i32s: tokens.map((_, id) => (id === eos ? CONTROL : id < firstByte ? NORMAL : BYTE)) },
     'tokenizer.ggml.bos_token_id': bos,
     'tokenizer.ggml.eos_token_id': eos,
     'tokenizer.ggml.add_bos_token': true,
@@ -57,6 +59,7 @@ function vocabulary(size: number, bos: number, eos: number): Record<string, Samp
 /** Types of tokens. */
 const NORMAL = 1;
 const CONTROL = 3;
+const BYTE = 6;
 
 /**
  * Writes a Llama model's weights as a GGUF file for llama.cpp: Q4_0 and Q8_0 by the engines' own rule, so that integers and scales are
