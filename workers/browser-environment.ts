@@ -80,6 +80,11 @@ export function browserEnvironment(): HostEnvironment {
     storage: models.storage,
     results: models.storage ? resultsOpfs() : null,
     async open(request, onProgress, signal) {
+      const { place } = request.model;
+      if (place.kind === 'runner') {
+        const { openRunnerModel } = await import('./runner-model.ts');
+        return openRunnerModel(place, request.runnerToken ?? null, signal);
+      }
       const { label, licence, files, weights, notes } = await models.find(request, onProgress, signal);
       onProgress({ stage: 'config', done: 0, total: 1, unit: 'steps' });
       return { label, licence, files: await openModel(files, signal, weights ?? undefined), notes };

@@ -15,7 +15,9 @@ export type EngineReason =
   | { readonly kind: 'software'; readonly adapter: string }
   | { readonly kind: 'no-gpu'; readonly problem: ErrorData }
   /** Neither a GPU nor ONNX Runtime. */
-  | { readonly kind: 'last-resort'; readonly problem: ErrorData };
+  | { readonly kind: 'last-resort'; readonly problem: ErrorData }
+  /** The model lies and runs on a runner, which chose its engine itself. */
+  | { readonly kind: 'runner' };
 
 export interface EngineDecision {
   readonly engine: BrowserEngine;
@@ -58,9 +60,10 @@ export const engineWords: Readonly<Record<EngineChoice, EngineWords>> = {
 };
 
 /** The engine that runs, as it is named beside a model. */
-export function engineName({ engine, adapter }: Pick<ModelInfo, 'engine' | 'adapter'>): string {
+export function engineName({ engine, adapter, runner }: Pick<ModelInfo, 'engine' | 'adapter' | 'runner'>): string {
   const { name } = engineWords[engine];
-  return adapter.kind === 'software' ? `${name} on a software GPU` : name;
+  const where = adapter.kind === 'software' ? `${name} on a software GPU` : name;
+  return runner === undefined ? where : `${where} of the runner`;
 }
 
 /** Why, as a sentence that stands in front and one that explains; null where there is nothing to say but that it was so. */
@@ -68,6 +71,7 @@ export function reasonText(reason: EngineReason): { readonly first: string; read
   switch (reason.kind) {
     case 'gpu':
     case 'asked':
+    case 'runner':
       return null;
     case 'software':
       return {
@@ -91,4 +95,5 @@ export const reasonWords: Readonly<Record<EngineReason['kind'], string>> = {
   software: 'chosen because the only GPU here is a software one',
   'no-gpu': 'chosen because there is no GPU for WebGPU',
   'last-resort': 'the last resort: neither a GPU nor ONNX Runtime',
+  runner: 'chosen by the runner',
 };

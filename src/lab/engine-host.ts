@@ -133,7 +133,9 @@ export class EngineHost implements HostApi {
         const quantization = request.model.quantization === 'suggested' ? model.files.suggested : request.model.quantization;
         const notes = [...(model.notes ?? []), ...model.files.notes, ...(await driftNotes(model.files, quantization, signal))];
         const options = { quantization, precision, onProgress, signal, now: () => this.#environment.now() };
-        const { engine, reason } = await this.#environment.engine(request.engine, model.files, options);
+        const { engine, reason } = model.remote
+          ? { engine: await model.remote.engine(options), reason: { kind: 'runner' } as const }
+          : await this.#environment.engine(request.engine, model.files, options);
         if (signal.aborted) {
           await engine.dispose();
           throw new TillerError('request/aborted');
@@ -239,7 +241,10 @@ export class EngineHost implements HostApi {
   direction(id: number, recipe: Recipe, previous: Palette | null): Promise<Outcome<Palette>> {
     return this.#inTurn(id, async (signal) => {
       const running = this.#need();
-      const subject = { engine: running.engine, files: running.model.files, label: running.model.label };
+      const { engine, model } = running;
+      const { remote } = model;
+      const words = remote && ((ids: readonly number[], stop: AbortSignal) => remote.words(ids, stop));
+      const subject = { engine, files: model.files, label: model.label, ...(words && { words }) };
       running.typical ??= await measureTypicalNorms(subject, signal);
       return makePalette(subject, recipe, running.typical, previous, signal);
     });

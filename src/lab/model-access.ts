@@ -24,6 +24,16 @@ export interface OpenModel {
   readonly files: ModelFiles;
   /** What was chosen on the way to its files, one sentence each. */
   readonly notes?: readonly string[];
+  /** Where the model runs elsewhere, its engine and what else needs its weights; absent where they are read and run here. */
+  readonly remote?: RemoteModel;
+}
+
+export interface RemoteModel {
+  readonly address: string;
+  /** @throws runner/*, model/*, device/*, request/aborted */
+  engine(options: Pick<LoadOptions, 'onProgress' | 'signal'>): Promise<Engine>;
+  /** Directions towards a word, as wordDirections gives them. @throws as `engine` */
+  words(ids: readonly number[], signal: AbortSignal): Promise<Float32Array>;
 }
 
 export interface HostEnvironment {

@@ -24,6 +24,8 @@ interface Subject {
   readonly files: ModelFiles;
   /** What the model is called, for the note of where a direction comes from. */
   readonly label: string;
+  /** Directions towards a word where the weights lie elsewhere. @default read from the files */
+  readonly words?: (ids: readonly number[], signal: AbortSignal) => Promise<Float32Array>;
 }
 
 /** Longest list of lines that is captured at once. */
@@ -102,7 +104,8 @@ export async function makePalette(
     case 'word': {
       const ids = encodeWord(subject.files, recipe.word);
       if (ids.length === 0) throw new TillerError('request/invalid', { problem: 'a direction from a word needs a word' });
-      const direct = await wordDirections(subject.files.spec, subject.files.source, ids, signal);
+      const { spec, source } = subject.files;
+      const direct = await (subject.words ? subject.words(ids, signal) : wordDirections(spec, source, ids, signal));
       const reach = headNorms(direct, headDim).map((norm, head) => norm * typical[head]);
       const most = reach.reduce((a, b) => Math.max(a, b), 0);
       const pieces = ids.length > 1 ? ` The word is ${ids.length} tokens long; their rows are averaged.` : '';

@@ -1,4 +1,4 @@
-import type { Experiment } from '../experiment.ts';
+import type { Experiment, ModelPlace } from '../experiment.ts';
 import { samePlace } from '../experiment.ts';
 import { decodeLink, isRecipeOnly, unpackExperiment } from '../share.ts';
 import { readRun } from '../run-record.ts';
@@ -7,6 +7,7 @@ import { moved } from './moved.svelte.ts';
 import { notices } from './notices.svelte.ts';
 import { router } from './router.svelte.ts';
 import { run } from './run.svelte.ts';
+import { runners } from './runners.svelte.ts';
 import { session } from './session.svelte.ts';
 import { settings } from './settings.svelte.ts';
 
@@ -25,7 +26,12 @@ class Opening {
       const ran = run.restore();
       if (!restored && !ran) await this.#showRecording();
     }
-    if (settings.autoload && lab.model.place.kind === 'embedded' && session.state.kind === 'none') await this.loadModel();
+    if (settings.autoload && this.#free(lab.model.place) && !this.needsModel && session.state.kind === 'none') await this.loadModel();
+  }
+
+  /** Whether a model can be loaded unasked: it costs no download, and no address is called that this browser does not know. */
+  #free(place: ModelPlace): boolean {
+    return place.kind === 'embedded' || (place.kind === 'runner' && runners.entry(place.address) !== null);
   }
 
   /** Loads the experiment's model; then runs what was waiting for it, and makes directions that a link brought as a recipe only. */
@@ -64,7 +70,9 @@ class Opening {
       lab.open(experiment, { fresh: false });
       const loaded = session.loaded;
       const here = loaded !== null && session.ready && samePlace(loaded.choice.place, experiment.model.place);
-      if (experiment.model.place.kind !== 'embedded' && !here) this.needsModel = experiment;
+      const { place } = experiment.model;
+      if (place.kind !== 'embedded' && !here) this.needsModel = experiment;
+      if (place.kind === 'runner' && runners.entry(place.address) === null) runners.wanted = place.address;
       run.soon(0);
       if (here) void this.refill();
       else if (experiment.model.place.kind === 'embedded' && session.state.kind !== 'none' && session.state.kind !== 'loading')

@@ -5,6 +5,7 @@ import type { DeviceReport, Loaded } from '../engine-protocol.ts';
 import { placeLabel, type ModelChoice } from '../experiment.ts';
 import { asError } from './notices.svelte.ts';
 import { hubToken } from './hub-token.svelte.ts';
+import { runners } from './runners.svelte.ts';
 import { settings } from './settings.svelte.ts';
 
 export type SessionState =
@@ -57,8 +58,9 @@ class Session {
     if (this.loaded?.info.engine === 'onnx' && !this.client.busy) this.#end();
     this.state = { kind: 'loading', choice, progress: null };
     try {
+      const runnerToken = choice.place.kind === 'runner' ? runners.tokenFor(choice.place.address) : null;
       const hub = settings.hub.replace(/\/+$/, '');
-      const request = { model: choice, page: document.baseURI, hub, token: hubToken.for(hub), engine: settings.engine };
+      const request = { model: choice, page: document.baseURI, hub, token: hubToken.for(hub), engine: settings.engine, runnerToken };
       const loaded = await this.client.load(
         request,
         (progress) => {
