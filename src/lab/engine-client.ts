@@ -2,6 +2,7 @@ import { releaseProxy, transfer, wrap, type Endpoint, type Remote } from 'comlin
 import type { GenerateSummary } from '../engine/engine.ts';
 import { TillerError } from '../errors/error.ts';
 import type { PatchStudy } from '../evals/patch-study.ts';
+import type { ExampleSet } from '../examples/example.ts';
 import type { FitEvent, PlaceView } from '../fit/report.ts';
 import type { BoundGraph } from '../graph/document.ts';
 import type { Refusal } from '../graph/refusal.ts';
@@ -91,6 +92,10 @@ export class EngineClient {
 
   examples(request: ExamplesRequest, signal: AbortSignal): Promise<ExamplesView> {
     return this.#ask(signal, (id) => this.#host.examples(id, request));
+  }
+
+  exampleSet(request: Pick<ExamplesRequest, 'source' | 'reading'>, signal: AbortSignal): Promise<ExampleSet> {
+    return this.#ask(signal, (id) => this.#host.exampleSet(id, request));
   }
 
   fit(request: FitRequest, onEvent: (event: FitEvent) => void, signal: AbortSignal): Promise<FitAnswer> {

@@ -3,6 +3,7 @@ import type { ResultStore } from '../captures/result-store.ts';
 import type { Engine, GenerateSummary } from '../engine/engine.ts';
 import { TillerError } from '../errors/error.ts';
 import type { PatchStudy } from '../evals/patch-study.ts';
+import type { ExampleSet } from '../examples/example.ts';
 import type { PlaceView } from '../fit/report.ts';
 import type { BoundGraph, Lane } from '../graph/document.ts';
 import { driftNote, measureDrift } from '../model/drift.ts';
@@ -256,6 +257,13 @@ export class EngineHost implements HostApi {
       const { engine, model } = this.#need();
       const { viewExamples } = await import('./fit-host.ts');
       return viewExamples(engine, model.files, request);
+    });
+  }
+
+  exampleSet(id: number, request: Pick<ExamplesRequest, 'source' | 'reading'>): Promise<Outcome<ExampleSet>> {
+    return this.#settle(id, async () => {
+      const { examplesOf } = await import('./fit-host.ts');
+      return examplesOf(request);
     });
   }
 

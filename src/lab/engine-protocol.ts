@@ -209,6 +209,8 @@ export interface HostApi {
   direction(id: number, recipe: Recipe, previous: Palette | null): Promise<Outcome<Palette>>;
   check(graph: BoundGraph, factors: readonly number[]): Promise<Outcome<readonly Refusal[]>>;
   examples(id: number, request: ExamplesRequest): Promise<Outcome<ExamplesView>>;
+  /** All rows, to be sent to a runner. */
+  exampleSet(id: number, request: Pick<ExamplesRequest, 'source' | 'reading'>): Promise<Outcome<ExampleSet>>;
   /** `events` gives FitEvents until the outcome is there. */
   fit(id: number, request: FitRequest, events: MessagePort): Promise<Outcome<FitAnswer>>;
   inspect(id: number, request: InspectRequest): Promise<Outcome<PlaceView>>;

@@ -1,4 +1,5 @@
 import { canonicalize } from 'json-canonicalize';
+import * as v from 'valibot';
 import { TillerError, type ErrorData } from '../../errors/error.ts';
 import type { Part } from '../../examples/reading.ts';
 import { exampleSets } from '../../examples/sets.ts';
@@ -9,24 +10,33 @@ import type { Recipe, SweepChoice } from '../../fit/recipe.ts';
 import type { MethodReport, PlaceScore } from '../../methods/method.ts';
 import { methods } from '../../methods/methods.ts';
 import { version } from '../../../package.json';
-import type { ExamplesRequest, ExamplesSource, ExamplesView } from '../engine-protocol.ts';
+import type { JobView } from '../../jobs/job.ts';
+import type { ExamplesRequest, ExamplesSource, ExamplesView, FitAnswer } from '../engine-protocol.ts';
 import { defaultChoice, labelList, readChoice, type FitChoice, type SourceChoice } from '../fit-choice.ts';
 import { recipeFor, type Effort } from '../fit-effort.ts';
+import { fitJob, strangersFit, type SentJob } from '../fit-job.ts';
+import { fitOfJob, followFit } from '../fit-on-runner.ts';
 import { describeFitProgress, stageTitle, type FitProgress } from '../fit-progress.ts';
 import { chanceOf, readResult, receiptTime, type FitResult } from '../fit-result.ts';
 import { importedGraph } from '../import-graph.ts';
+import { progressWords, stateWords } from '../job-words.ts';
 import { Rate } from '../progress-text.ts';
 import { background } from './background.svelte.ts';
+import { jobs, type KnownJob } from './jobs.svelte.ts';
 import { readKept, writeKept } from './kept.ts';
 import { lab } from './lab.svelte.ts';
 import { asError, notices } from './notices.svelte.ts';
 import { router } from './router.svelte.ts';
+import { runners } from './runners.svelte.ts';
 import { keepSent, type SentFit } from './sent-fits.ts';
 import { session } from './session.svelte.ts';
 import { readStored, writeStored } from './stored.ts';
 
 /** Milliseconds that typing rests before the examples are read again. */
 const restMs = 250;
+
+const jobRef = v.object({ address: v.string(), id: v.string() });
+type JobRef = v.InferOutput<typeof jobRef>;
 
 export type FitState = 'idle' | 'running' | 'done' | 'stopped' | 'failed';
 export type PlaceRef = Pick<PlaceScore, 'layer' | 'head'>;
@@ -59,6 +69,11 @@ class Fit {
   /** Point of the sweep to take along instead of the recommended one. */
   picked = $state.raw<SweepPoint | null>(null);
 
+  /** Where a fit on a runner's model is done: there, as a job that outlives this page, or from here, step by step. */
+  where = $state<'job' | 'live'>('job');
+  /** The job that is followed. */
+  job = $state.raw<JobRef | null>(null);
+
   place = $state.raw<PlaceRef | null>(null);
   placeView = $state.raw<PlaceView | null>(null);
   placeError = $state.raw<ErrorData | null>(null);
@@ -89,6 +104,7 @@ class Fit {
       this.result = result;
       this.state = 'done';
     }
+    void this.#takeUp();
   }
 
   /** Puts on the page what an address asks for: `#/fit?set=NAME&method=NAME`. */
@@ -214,10 +230,96 @@ class Fit {
     this.#change({ effort });
   }
 
+  /** The runner and its model, where the loaded model is one of a runner. */
+  get runner(): { readonly address: string; readonly name: string } | null {
+    const place = session.loaded?.choice.place;
+    return place?.kind === 'runner' ? place : null;
+  }
+
   async start(): Promise<void> {
     const { loaded } = session;
-    const { view, recipe, choice, result: before } = this;
+    const { view, recipe, choice, runner } = this;
     if (!loaded || !view) return;
+    const { name, kind, classes, sha256 } = view.set;
+    const sent: SentJob = {
+      choice: { ...choice, recipe },
+      asked: choice.recipe,
+      set: { name, kind, classes, sha256 },
+      chance: chanceOf(view.preview.balance),
+      identity: loaded.info.identity,
+      modelLabel: loaded.label,
+      file: this.file,
+    };
+    await this.#run(sent, async (tell, signal) => {
+      const request = await this.#request(choice);
+      if (!request) throw new TillerError('request/invalid', { problem: 'the examples are not on the page any more' });
+      if (!runner || this.where === 'live') {
+        this.#say('starting');
+        return session.client.fit({ ...request, recipe, version, made: new Date().toISOString() }, tell, signal);
+      }
+      const set = await session.client.exampleSet(request, signal);
+      const title = `${recipe.method}, ${name}`;
+      const { id } = await jobs.submit(runner.address, fitJob(runner.name, set, recipe), title, sent, signal);
+      return this.#follow({ address: runner.address, id }, tell, signal);
+    });
+  }
+
+  /** Follows a job from its beginning to its end; it is taken up again after a reload. */
+  async #follow(job: JobRef, tell: (event: FitEvent) => void, signal: AbortSignal): Promise<FitAnswer> {
+    this.job = job;
+    writeStored('fit.job', job);
+    const onView = (view: JobView): void => {
+      jobs.take(job.address, view);
+      if (view.state === 'queued') this.progress = { text: `on the runner: ${stateWords(view)}`, share: null };
+      else if (view.progress?.stage === 'loading') this.progress = progressWords(view.progress, null);
+    };
+    try {
+      return await followFit(jobs.client(job.address), job.id, { onEvent: tell, onView }, signal);
+    } finally {
+      // A job that this page lost sight of goes on; where it ended, there is nothing to take up.
+      if (!signal.aborted) writeStored('fit.job', null);
+      this.job = null;
+    }
+  }
+
+  /** Takes up the job that was followed when the page went. */
+  async #takeUp(): Promise<void> {
+    const stored = v.safeParse(jobRef, readStored('fit.job'));
+    if (!stored.success || !runners.entry(stored.output.address)) return;
+    const sent = await jobs.sent(stored.output.id);
+    if (sent) await this.#run(sent, (tell, signal) => this.#follow(stored.output, tell, signal));
+  }
+
+  /** Puts the result of a job that has ended on this page. @throws jobs/*, runner/*, network/failed */
+  async openJob({ address, id, view }: Pick<KnownJob, 'address' | 'id' | 'view'>): Promise<void> {
+    await this.open();
+    if (!view) return;
+    const outcome = await fitOfJob(jobs.client(address), view);
+    const sent = (await jobs.sent(id)) ?? strangersFit(outcome, view, address);
+    this.stop();
+    if (sent.choice.source.kind !== 'file' || sent.file) {
+      this.file = sent.file;
+      this.choice = { ...sent.choice, recipe: sent.asked };
+    }
+    this.picked = null;
+    this.closePlace();
+    this.error = null;
+    await this.#accept(sent, outcome, this.result);
+  }
+
+  async #accept(
+    { choice, asked, set, modelLabel, identity, chance }: SentJob,
+    outcome: FitAnswer,
+    before: FitResult | null,
+  ): Promise<void> {
+    this.result = { version: 1, choice, asked, outcome, set, modelLabel, identity, chance };
+    this.state = 'done';
+    if (before && before.identity !== identity) await this.#keepPrevious(before);
+    if (!(await writeKept('fit.result', this.result))) this.#refuse();
+  }
+
+  async #run(sent: SentJob, work: (tell: (event: FitEvent) => void, signal: AbortSignal) => Promise<FitAnswer>): Promise<void> {
+    const { result: before } = this;
     this.#fitting?.abort();
     const abort = new AbortController();
     this.#fitting = abort;
@@ -232,30 +334,9 @@ class Fit {
     this.progress = null;
     this.closePlace();
     const rate = new Rate();
-    this.#say('starting');
     try {
-      const request = await this.#request(choice);
-      if (!request) throw new TillerError('request/invalid', { problem: 'the examples are not on the page any more' });
-      const outcome = await session.client.fit(
-        { ...request, recipe, version, made: new Date().toISOString() },
-        (event) => this.#fitting === abort && this.#tell(event, rate),
-        abort.signal,
-      );
-      if (this.#fitting !== abort) return;
-      const { name, kind, classes, sha256 } = view.set;
-      this.result = {
-        version: 1,
-        choice: { ...choice, recipe },
-        asked: choice.recipe,
-        outcome,
-        set: { name, kind, classes, sha256 },
-        modelLabel: loaded.label,
-        identity: loaded.info.identity,
-        chance: chanceOf(view.preview.balance),
-      };
-      this.state = 'done';
-      if (before && before.identity !== loaded.info.identity) await this.#keepPrevious(before);
-      if (!(await writeKept('fit.result', this.result))) this.#refuse();
+      const outcome = await work((event) => this.#fitting === abort && this.#tell(event, rate), abort.signal);
+      if (this.#fitting === abort) await this.#accept(sent, outcome, before);
     } catch (cause) {
       if (this.#fitting !== abort) return;
       const error = asError(cause);
@@ -274,7 +355,8 @@ class Fit {
     switch (event.type) {
       case 'progress':
         this.progress = describeFitProgress(event, rate.of(event, performance.now()));
-        this.#say(this.progress.text);
+        // A job leaves the loaded model free.
+        if (!this.job) this.#say(this.progress.text);
         this.#noteReuse(event);
         break;
       case 'fitted':
@@ -310,7 +392,8 @@ class Fit {
   }
 
   stop(): void {
-    this.#fitting?.abort();
+    if (this.job) void jobs.cancel(this.job);
+    else this.#fitting?.abort();
   }
 
   /** Report, points and frontier that there are to draw: of the fit that runs, or of the one that has run. */

@@ -4,9 +4,7 @@ import { TillerError } from '../../errors/error.ts';
 import type { JobResult } from '../../jobs/job-result.ts';
 import { jobEnded, type JobDocument, type JobProgress, type JobRow, type JobView } from '../../jobs/job.ts';
 import { createJobsClient, type JobsClient } from '../../jobs/jobs-client.ts';
-import type { Recipe } from '../../fit/recipe.ts';
-import type { FitChoice } from '../fit-choice.ts';
-import type { FitResult } from '../fit-result.ts';
+import type { SentJob } from '../fit-job.ts';
 import { inOrder } from '../job-words.ts';
 import { Rate } from '../progress-text.ts';
 import { answerMs, diagnose } from '../runner-problem.ts';
@@ -14,18 +12,6 @@ import { readKept, writeKept } from './kept.ts';
 import { asError, notices } from './notices.svelte.ts';
 import { runners } from './runners.svelte.ts';
 import { readStored, writeStored } from './stored.ts';
-
-/** What the page keeps of a fit that it sent away, so that its result can be opened as one of its own. Outlives a reload. */
-export interface SentJob {
-  /** The recipe in it as it runs. */
-  readonly choice: FitChoice;
-  readonly asked: Recipe;
-  readonly set: FitResult['set'];
-  readonly chance: number;
-  readonly identity: string;
-  readonly modelLabel: string;
-  readonly file: Blob | null;
-}
 
 export interface KnownJob {
   readonly id: string;
@@ -42,6 +28,7 @@ export interface KnownJob {
 
 const schema = v.array(v.object({ id: v.string(), address: v.pipe(v.string(), v.url()), title: v.nullable(v.string()) }));
 const most = 50;
+const mostHidden = 200;
 const activeMs = 2000;
 const restMs = 15_000;
 const mostMs = 120_000;
@@ -54,6 +41,8 @@ class Jobs {
   #views = $state.raw<Readonly<Record<string, KnownJob>>>({});
   /** Runners that could not be asked, by address. */
   problems = $state.raw<Readonly<Record<string, ErrorData>>>({});
+  /** Ended jobs that were taken off the list, though their runner tells of them. */
+  #hidden: readonly string[] = [];
   #rates = new Map<string, Rate>();
   #failures = new Map<string, number>();
   #timers = new Map<string, ReturnType<typeof setTimeout>>();
@@ -62,6 +51,8 @@ class Jobs {
   start(): void {
     const result = v.safeParse(schema, readStored('jobs') ?? []);
     if (result.success) this.#sent = result.output;
+    const hidden = v.safeParse(v.array(v.string()), readStored('jobs.hidden') ?? []);
+    if (hidden.success) this.#hidden = hidden.output;
     document.addEventListener('visibilitychange', () => {
       if (this.#watched) this.#all(0);
     });
@@ -116,6 +107,7 @@ class Jobs {
   /** Notes how a job stands. */
   take(address: string, view: JobView, rows: readonly JobRow[] = []): void {
     const key = keyOf(address, view.id);
+    if (this.#hidden.includes(key) && jobEnded(view.state)) return;
     const before = this.#views[key];
     if (before?.view && before.view.revision > view.revision) return;
     const known = this.#sent.find((row) => keyOf(row.address, row.id) === key);
@@ -195,7 +187,9 @@ class Jobs {
   forget({ address, id }: Pick<KnownJob, 'address' | 'id'>): void {
     this.#sent = this.#sent.filter((row) => keyOf(row.address, row.id) !== keyOf(address, id));
     this.#views = Object.fromEntries(Object.entries(this.#views).filter(([key]) => key !== keyOf(address, id)));
+    this.#hidden = [keyOf(address, id), ...this.#hidden].slice(0, mostHidden);
     writeStored('jobs', this.#sent);
+    writeStored('jobs.hidden', this.#hidden);
     void writeKept(`job.${id}`, null);
   }
 }

@@ -4,6 +4,7 @@ export const pages = [
   { key: 'fit', label: 'Fit' },
   { key: 'evaluate', label: 'Evaluate' },
   { key: 'models', label: 'Models' },
+  { key: 'jobs', label: 'Jobs' },
   { key: 'learn', label: 'Learn' },
   { key: 'settings', label: 'Settings' },
 ] as const;
