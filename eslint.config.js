@@ -25,7 +25,11 @@ const layers = {
   jobs: { code: [...base, 'stats', 'examples', 'captures', 'methods', 'evals', 'fit'], types: ['engine'] },
   store: { code: base, types: ['engine', 'captures'] },
   // The page reaches an engine only through a worker; with a runner it speaks itself too, to see what is there.
-  lab: { code: [...base, 'stats', 'examples', 'captures', 'methods', 'evals', 'fit', 'jobs', 'store'], types: ['engine'], parts: ['engine/remote'] },
+  lab: {
+    code: [...base, 'stats', 'examples', 'captures', 'methods', 'evals', 'fit', 'jobs', 'store'],
+    types: ['engine'],
+    parts: ['engine/remote'],
+  },
 };
 /** What runs in browser, worker and Node alike. */
 const pure = Object.keys(layers).filter((name) => name !== 'store' && name !== 'lab');
