@@ -10,6 +10,8 @@ export interface Sql {
 }
 
 export interface Database extends Sql {
+  /** Whether no other process can use it while this one does. */
+  readonly sole: boolean;
   /** All of it or nothing. Inside, only the given connection may be used. */
   transaction<T>(work: (sql: Sql) => Promise<T>): Promise<T>;
   /** Does work while no other process that uses the same database does work of this kind. */

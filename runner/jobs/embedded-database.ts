@@ -52,6 +52,7 @@ export async function openEmbeddedDatabase(folder: string): Promise<Database> {
       }
     });
   return {
+    sole: true,
     query: (text, values) => inTurn(() => sql.query(text, values)),
     transaction,
     alone: (work) => inTurn(() => work(sql)),

@@ -6,6 +6,9 @@ import type { Boss } from './boss.ts';
 import type { Database, Row, Sql } from './database.ts';
 import type { JobWork } from './job-place.ts';
 
+/** Without news, how often a runner says that it lives, and hears whether the job is cancelled, ms; with short leases more often. */
+const beatMs = 2000;
+
 interface Held {
   readonly id: string;
   readonly entry: string;
@@ -98,9 +101,9 @@ export class JobLease {
     this.#dirty = true;
   }
 
-  /** Where something was reported, or a quarter of the lease is over, prolongs the lease and writes it. @throws jobs/lost-lease, jobs/database */
+  /** Where something was reported, or nothing was said for two seconds, prolongs the lease and writes it. @throws jobs/lost-lease, jobs/database */
   async beat(now: number): Promise<void> {
-    if (this.#over || this.#beating || !(this.#dirty || now - this.#beaten > this.#held.leaseMs / 4)) return;
+    if (this.#over || this.#beating || !(this.#dirty || now - this.#beaten > Math.min(beatMs, this.#held.leaseMs / 4))) return;
     this.#beating = true;
     const turn = this.#write().finally(() => (this.#beating = false));
     this.#writing = turn.catch(() => undefined);

@@ -50,7 +50,13 @@ export class JobQueue {
   /** Makes tables and queue where they are not there. The database is then the queue's, which closes it. @throws jobs/database */
   static async open(database: Database, options: JobQueueOptions = {}): Promise<JobQueue> {
     await database.alone(prepareTables);
-    return new JobQueue(database, await Boss.start(database), options);
+    const queue = new JobQueue(database, await Boss.start(database), options);
+    // Whoever ran something in a database that only this process can use is dead: nobody need wait for its lease.
+    if (database.sole) {
+      await database.query(`UPDATE tiller.jobs SET lease = now() - interval '1 second' WHERE state = 'running'`);
+      await queue.expire();
+    }
+    return queue;
   }
 
   get leaseMs(): number {

@@ -54,6 +54,7 @@ export async function openPostgres(url: string, idleMs: number): Promise<Databas
     }
   };
   const database: Database = {
+    sole: false,
     query: (text, values) => over(pool).query(text, values),
     transaction: (work) =>
       connected(async (sql) => {
