@@ -1,8 +1,6 @@
 import { expect, test, type Page } from '@playwright/test';
-import { broken, cell, finished, maxTokens, ready, tokens, watch, withSettings } from './lab.ts';
+import { broken, cell, finished, maxTokens, ready, tokens, watch, withSettings, written } from './lab.ts';
 import { startRunner, token, type RunnerProcess } from './runner-process.ts';
-
-test.describe.configure({ mode: 'serial' });
 
 let runner: RunnerProcess;
 test.beforeAll(async ({ baseURL }) => {
@@ -54,4 +52,52 @@ test('a model of a runner writes the same tokens as the same model here', async 
     expect([await tokens(page, 0), await tokens(page, 1)]).toEqual(here);
     await expect(page.getByText('The weights are the same, and so is every token.').first()).toBeVisible();
   });
+});
+
+const runnerCard = (page: Page) => page.getByRole('article', { name: /^Runner 127/ });
+
+/** The page with the runner in it, its token remembered, and one of its models loaded. */
+async function onRunner(page: Page, model: string): Promise<void> {
+  watch(page);
+  await withSettings(page, { engine: 'onnx', autoload: false });
+  await page.goto('./#/models');
+  await page.getByLabel('Remember the token in this browser').check();
+  await addRunner(page, token);
+  await expect(runnerCard(page)).toContainText('llama, 6 layers');
+  await load(page, model).click();
+  await ready(page);
+}
+
+test('a runner that falls in the middle is an error with a way on; a stop is heard; other shapes are refitted', async ({ page }) => {
+  await onRunner(page, 'stories15M');
+  await page.goto('./#/steer');
+  await maxTokens(page, 200);
+  await generate(page).click();
+  await expect.poll(async () => (await tokens(page, 0)).length, { timeout: 60_000 }).toBeGreaterThan(2);
+  await page.getByRole('button', { name: 'Stop' }).click();
+  await expect(page.getByText('stopped', { exact: true })).toBeVisible();
+  expect((await tokens(page, 0)).length).toBeLessThan(200);
+
+  await generate(page).click();
+  await expect.poll(async () => (await tokens(page, 0)).length, { timeout: 60_000 }).toBeGreaterThan(2);
+  await runner.kill();
+  await expect(page.getByRole('alert').first()).toContainText(/runner\/(connection|unreachable|origin)/, { timeout: 60_000 });
+  await runner.startAgain();
+  await maxTokens(page, 6);
+  await generate(page).click();
+  await written(page);
+  expect((await tokens(page, 0)).length).toBe(6);
+
+  await page.getByRole('button', { name: 'Use this direction' }).click();
+  await expect(page.locator('[data-row][aria-selected="true"]').first()).toBeVisible({ timeout: 60_000 });
+  await page.goto('./#/models');
+  await load(page, 'model').click();
+  await expect(page.getByRole('heading', { name: /^The graph does not carry over/ })).toBeVisible({ timeout: 60_000 });
+  await expect(page.getByText('It was made on 6 layers, this model has 5')).toBeVisible();
+  expect(await broken(page)).toEqual([]);
+  await page.getByRole('button', { name: 'Refit here with the same recipe' }).press('Enter');
+  await expect(page.getByRole('heading', { name: /^The graph does not carry over/ })).toHaveCount(0, { timeout: 60_000 });
+  await page.goto('./#/steer');
+  await page.getByRole('button', { name: 'Undo' }).first().click();
+  await expect(page.getByRole('heading', { name: /^The graph does not carry over/ })).toBeVisible();
 });

@@ -107,7 +107,8 @@ export async function createApp({ runner, metrics, more = [], logTo }: AppOption
     modelRoutes(inner, runner);
     tensorRoutes(inner, runner);
     generateRoutes(inner, runner, metrics);
-    route(inner, 'health', ({ reply }) => reply.type('text/plain').send('ok\n'));
+    // A page that is not allowed here may still see that something answers, isolated ones too: it can then say what is wrong.
+    route(inner, 'health', ({ reply }) => reply.header('cross-origin-resource-policy', 'cross-origin').type('text/plain').send('ok\n'));
     route(inner, 'metrics', async ({ reply }) => reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()));
     const document = openApiDocument(config.program);
     route(inner, 'openapi', ({ reply }) => reply.type('application/json').send(JSON.stringify(document)));
