@@ -1,4 +1,5 @@
 import { expect, test, type Page } from '@playwright/test';
+import { done, fitButton, smallFit } from './fit-page.ts';
 import { broken, cell, finished, maxTokens, ready, tokens, watch, withSettings, written } from './lab.ts';
 import { startRunner, token, type RunnerProcess } from './runner-process.ts';
 
@@ -100,4 +101,19 @@ test('a runner that falls in the middle is an error with a way on; a stop is hea
   await page.goto('./#/steer');
   await page.getByRole('button', { name: 'Undo' }).first().click();
   await expect(page.getByRole('heading', { name: /^The graph does not carry over/ })).toBeVisible();
+});
+
+test('a fit as a job of the runner outlives a reload of the page', async ({ page }) => {
+  await onRunner(page, 'model');
+  await page.goto('./#/fit');
+  await smallFit(page);
+  await fitButton(page).click();
+  await expect(page.getByText('A job of the runner:')).toBeVisible({ timeout: 60_000 });
+  await page.reload();
+  await done(page);
+  await page.goto('./#/jobs');
+  await expect(page.getByRole('article').first()).toContainText('done');
+  expect(await broken(page)).toEqual([]);
+  await page.getByRole('button', { name: 'Send to Steer' }).first().click();
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Steer');
 });
