@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { TillerError } from '../errors/error.ts';
 import { knownModels } from '../model/known.ts';
 import type { ServedModel } from '../store/served-models.ts';
-import { offerModel, toldMemory, type Surroundings } from './model-offer.ts';
+import { offerModel, offerServed, toldMemory, type Surroundings } from './model-offer.ts';
 
 const known = (id: string) => {
   const model = knownModels.find((row) => row.id === id);
@@ -44,6 +44,22 @@ describe('offers of known models', () => {
     });
     expect(offerModel(known('llama-3.2-1b'), 'best', bare).from).toBe('unsloth/Llama-3.2-1B-Instruct');
     expect(offerModel(known('llama-3.2-1b'), 'best', { ...bare, token: true }).from).toBe('meta-llama/Llama-3.2-1B-Instruct');
+  });
+
+  it('are joined by what else lies next to the page, with what its list says', () => {
+    const other = { ...served, name: 'mine', title: 'mine', licence: null };
+    expect(offerServed([served, other, { ...other, name: 'plain', weights: null, licence: 'MIT' }], 'best')).toMatchObject([
+      {
+        title: 'mine',
+        about: 'ONNX weights in models/mine.',
+        licence: 'not stated',
+        place: { kind: 'served', name: 'mine' },
+        downloadBytes: 107,
+        memoryBytes: null,
+        reason: null,
+      },
+      { about: 'Safetensors weights in models/plain.', licence: 'MIT' },
+    ]);
   });
 
   it('always offer the embedded model', () => {
