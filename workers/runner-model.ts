@@ -1,7 +1,7 @@
 import { Connection } from '../src/engine/remote/connection.ts';
 import { createRemoteEngine } from '../src/engine/remote/remote-engine.ts';
-import { TillerError } from '../src/errors/error.ts';
 import { openRemoteModel } from '../src/engine/remote/remote-model.ts';
+import { remoteWordDirections } from '../src/engine/remote/word-directions.ts';
 import { browserNetwork } from '../src/lab/browser-network.ts';
 import { placeLabel, type ModelPlace } from '../src/lab/experiment.ts';
 import type { OpenModel } from '../src/lab/model-access.ts';
@@ -23,7 +23,7 @@ export async function openRunnerModel(
     remote: {
       address: connection.address,
       engine: (options) => createRemoteEngine({ address, token, model: name, ...network, ...options }),
-      words: () => Promise.reject(new TillerError('request/engine', { engine: 'remote', reason: 'the weights of a runner stay there' })),
+      words: (ids, stop) => remoteWordDirections(connection, name, files.spec, ids, stop),
     },
   };
 }

@@ -59,6 +59,12 @@ function sequenceTokens(sequences: readonly { readonly ids: readonly number[] }[
   return tokens;
 }
 
+/** @throws request/invalid for a token that the model does not have */
+export function checkWord(ids: readonly number[], { vocab }: ModelSpec): void {
+  const wrong = ids.find((id) => id >= vocab);
+  if (wrong !== undefined) throw invalid(`token ${wrong} is not in the vocabulary of ${vocab}`);
+}
+
 /** A rough size of one entry of a `top` list as JSON. */
 const TOP_BYTES = 48;
 

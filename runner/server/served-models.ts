@@ -4,7 +4,7 @@ import { TillerError } from '../../src/errors/error.ts';
 import { openModel, readTokenizerParts } from '../../src/model/model.ts';
 import type { ModelSpec } from '../../src/model/spec.ts';
 import { formatOfName } from '../../src/model/weight-format.ts';
-import type { Quantization, TensorInfo } from '../../src/model/weights.ts';
+import type { Quantization, TensorInfo, WeightSource } from '../../src/model/weights.ts';
 import { openFolder } from '../../src/store/folder.ts';
 import { asTillerError } from '../output.ts';
 
@@ -137,4 +137,9 @@ export async function servedTokenizer({
   const parts = await readTokenizerParts(openFolder(folder), weights ?? undefined);
   if (!parts) throw new TillerError('model/tokenizer', { problem: `${name} has none; give token ids` });
   return parts;
+}
+
+/** The weights of a served model, read as they are asked for. @throws model/*, request/aborted */
+export async function servedWeights({ folder, weights }: ServedFiles, signal: AbortSignal): Promise<WeightSource> {
+  return (await openModel(openFolder(folder), signal, weights ?? undefined)).source;
 }

@@ -9,7 +9,9 @@ import { capabilities, refusals } from '../../src/engine/remote/documents.ts';
 import { endpoints } from '../../src/engine/remote/endpoints.ts';
 import { wireGraph } from '../../src/engine/remote/graph-wire.ts';
 import { createRemoteEngine } from '../../src/engine/remote/remote-engine.ts';
+import { remoteWordDirections } from '../../src/engine/remote/word-directions.ts';
 import type { BoundGraph } from '../../src/graph/document.ts';
+import { wordDirections } from '../../src/model/word-direction.ts';
 import { nodeNetwork } from '../node-network.ts';
 import { golden } from '../../test/cli.ts';
 import { generated } from '../../test/conformance/compare.ts';
@@ -100,6 +102,14 @@ describe('the same from a runner as here', () => {
     expect((await check(oneHead({ ...spec, layers: 4 }, 0, 0, 1))).refusals[0]).toMatchObject({ code: 'graph/model-mismatch' });
     expect(fresh.runner.pool.engines).toBe(0);
     await fresh.close();
+  });
+
+  it('gives the directions towards a word that the weights give here', async () => {
+    const { spec, source } = loadModelFolder(folders.llama_gqa_tied);
+    const here = await wordDirections(spec, source, [7, 9], new AbortController().signal);
+    expect(await remoteWordDirections(runner.connection, 'llama_gqa_tied', spec, [7, 9])).toStrictEqual(here);
+    expect(await codeOf(remoteWordDirections(runner.connection, 'llama_gqa_tied', spec, [spec.vocab]))).toBe('request/invalid');
+    expect(await codeOf(remoteWordDirections(runner.connection, 'llama_gqa_tied', spec, []))).toBe('request/invalid');
   });
 
   it('publishes every endpoint of the table', async () => {

@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
-  addWeightedRows,
   differenceOf,
   headNorms,
   meanOf,
@@ -51,17 +50,5 @@ describe('direction maths', () => {
     expect(Math.min(...values)).toBeGreaterThanOrEqual(0);
     expect(Math.max(...values)).toBeLessThan(1);
     expect(values.reduce((a, b) => a + b) / values.length).toBeCloseTo(0.5, 1);
-  });
-
-  it('adds blocks of W^T u to the same sum as the whole', () => {
-    const w = Float32Array.from({ length: 12 }, (_, i) => i);
-    const u = [1, -2, 0, 3];
-    const whole = new Float64Array(3);
-    addWeightedRows(whole, w, u);
-    const parts = new Float64Array(3);
-    addWeightedRows(parts, w.subarray(0, 6), u.slice(0, 2));
-    addWeightedRows(parts, w.subarray(6), u.slice(2));
-    expect([...parts]).toEqual([...whole]);
-    expect([...whole]).toEqual([0 - 6 + 27, 1 - 8 + 30, 2 - 10 + 33]);
   });
 });

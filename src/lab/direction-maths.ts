@@ -69,14 +69,3 @@ export function randomDirections(seed: number, lengths: Float32Array, headDim: n
   });
   return withNorms(values, lengths, headDim);
 }
-
-/** Adds `factor` times the rows of a row-major [rows, columns] block to `sum`: one block of W^T u. */
-export function addWeightedRows(sum: Float64Array, block: Float32Array, factors: ArrayLike<number>): void {
-  const columns = sum.length;
-  for (let row = 0; row < factors.length; row += 1) {
-    const factor = factors[row];
-    if (factor === 0) continue;
-    const start = row * columns;
-    for (let i = 0; i < columns; i += 1) sum[i] += factor * block[start + i];
-  }
-}

@@ -1,10 +1,10 @@
 import type { CaptureArray, Engine } from '../engine/engine.ts';
 import { TillerError } from '../errors/error.ts';
 import type { ModelFiles } from '../model/model.ts';
+import { wordDirections } from '../model/word-direction.ts';
 import { differenceOf, headNorms, meanOf, randomDirections, relevanceOf, typicalNorms, withNorms } from './direction-maths.ts';
 import { encodeText, encodeWord } from './prompt-tokens.ts';
 import type { Palette, Recipe } from './palette.ts';
-import { wordDirections } from './word-direction.ts';
 
 /**
  * Neutral sentences on which each head's usual output length is measured: root mean square over all tokens but the first, whose

@@ -1,12 +1,13 @@
 import type { FastifyInstance } from 'fastify';
 import { compilePlan } from '../../../src/graph/compile.ts';
+import { wordDirections } from '../../../src/model/word-direction.ts';
 import { bindGraph } from '../../../src/graph/vectors.ts';
 import { defaultLanes } from '../../../src/engine/request.ts';
 import { sendFrames } from '../frame-stream.ts';
-import { captureWork, readThreadGraph, scoreWork } from '../requests.ts';
+import { captureWork, checkWord, readThreadGraph, scoreWork } from '../requests.ts';
 import { route } from '../route.ts';
 import type { Runner } from '../runner.ts';
-import { servedTokenizer } from '../served-models.ts';
+import { servedTokenizer, servedWeights } from '../served-models.ts';
 
 /** What a runner is and serves, and everything that is done with a model but generation. */
 export function modelRoutes(app: FastifyInstance, runner: Runner): void {
@@ -66,5 +67,19 @@ export function modelRoutes(app: FastifyInstance, runner: Runner): void {
     const release = runner.answers.take(bytes);
     if (prompts) request.log.info({ model, sequences: body.sequences.map(({ ids }) => ids) }, 'capture');
     return sendFrames(request, reply, { work: (events, signal) => runner.pool.run(model, work, events, signal), timeout, now, release });
+  });
+
+  // Reads a few matrices block by block, with a turn for others between two blocks: it needs neither the engine nor its thread.
+  route(app, 'wordDirections', ({ request, reply, parameters: { model }, body: { ids } }) => {
+    const files = runner.files(model);
+    const { spec } = files;
+    checkWord(ids, spec);
+    const release = runner.answers.take(4 * spec.layers * spec.heads * spec.headDim);
+    return sendFrames(request, reply, {
+      work: async (_events, signal) => wordDirections(spec, await servedWeights(files, signal), ids, signal),
+      timeout,
+      now,
+      release,
+    });
   });
 }

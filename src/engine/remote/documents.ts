@@ -57,6 +57,9 @@ export const captureBody = v.strictObject({
   factor: v.optional(v.number()),
 });
 
+/** Tokens of a word; more than a few are no word. */
+export const wordBody = v.strictObject({ ids: v.pipe(ids, v.minLength(1), v.maxLength(64)) });
+
 export const checkBody = v.strictObject({ graph: object, lanes: v.optional(v.array(lane)) });
 
 export const refusals = v.object({

@@ -13,6 +13,7 @@ import {
   serverMessage,
   storedAnswer,
   tokenizerAnswer,
+  wordBody,
 } from './documents.ts';
 
 type Schema = v.GenericSchema;
@@ -100,6 +101,13 @@ export const endpoints = {
     body: json(captureBody),
     answer: { kind: 'frames', of: 'Capture: one f32 array for each sequence, point and layer' },
     doc: 'activations at points, layers and positions: what was asked for and nothing else',
+  },
+  wordDirections: {
+    method: 'POST',
+    path: '/v1/models/:model/word-directions',
+    body: json(wordBody),
+    answer: { kind: 'frames', of: 'one f32 array, layers x heads x head_dim' },
+    doc: "what every head would have to write to raise a word's logit directly: needs the weights, which stay on the runner",
   },
   missingTensors: {
     method: 'POST',

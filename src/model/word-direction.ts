@@ -1,8 +1,7 @@
 import { bf16ToF32, f16ToF32 } from '../formats/float16.ts';
-import { tensorLayout } from '../model/layout.ts';
-import type { ModelSpec } from '../model/spec.ts';
-import type { TensorRequirement, WeightSource } from '../model/weights.ts';
-import { addWeightedRows } from './direction-maths.ts';
+import { tensorLayout } from './layout.ts';
+import type { ModelSpec } from './spec.ts';
+import type { TensorRequirement, WeightSource } from './weights.ts';
 
 /** Rows of a matrix that are read at once. */
 const blockRows = 256;
@@ -25,11 +24,23 @@ async function readRows(
   return info?.dtype === 'F16' ? f16ToF32(halves) : bf16ToF32(halves);
 }
 
+/** Adds `factor` times the rows of a row-major [rows, columns] block to `sum`: one block of W^T u. */
+export function addWeightedRows(sum: Float64Array, block: Float32Array, factors: ArrayLike<number>): void {
+  const columns = sum.length;
+  for (let row = 0; row < factors.length; row += 1) {
+    const factor = factors[row];
+    if (factor === 0) continue;
+    const start = row * columns;
+    for (let i = 0; i < columns; i += 1) sum[i] += factor * block[start + i];
+  }
+}
+
 /**
  * For every head, the direction in its output that raises the logit of a word most directly: with u the word's row of the
  * unembedding (mean over its tokens) times the gain of the last norm, W_o of the layer and its columns of head h,
  * `W_o[:, h]^T u`. What later layers and the norm's scale do to it is left out, and so are Gemma's norms after attention.
  * Streams W_o in blocks of rows, so no matrix is ever held whole. Gives layers x heads x headDim values.
+ * @param ids token ids below the vocabulary's size, at least one
  */
 export async function wordDirections(
   spec: ModelSpec,

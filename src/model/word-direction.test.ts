@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { parseConfig } from '../model/config.ts';
-import { tensorLayout } from '../model/layout.ts';
-import type { TensorInfo, WeightSource } from '../model/weights.ts';
-import { wordDirections } from './word-direction.ts';
-import { seededUniform } from './direction-maths.ts';
+import { parseConfig } from './config.ts';
+import { tensorLayout } from './layout.ts';
+import type { TensorInfo, WeightSource } from './weights.ts';
+import { addWeightedRows, wordDirections } from './word-direction.ts';
+import { seededUniform } from '../lab/direction-maths.ts';
 
 const spec = parseConfig({
   model_type: 'llama', hidden_size: 12, intermediate_size: 16, num_hidden_layers: 2, num_attention_heads: 3, num_key_value_heads: 1,
@@ -58,5 +58,17 @@ describe('directions towards a word', () => {
         expect(directions[layer * width + column]).toBeCloseTo(expected, 5);
       }
     }
+  });
+
+  it('adds blocks of W^T u to the same sum as the whole', () => {
+    const w = Float32Array.from({ length: 12 }, (_, i) => i);
+    const u = [1, -2, 0, 3];
+    const whole = new Float64Array(3);
+    addWeightedRows(whole, w, u);
+    const parts = new Float64Array(3);
+    addWeightedRows(parts, w.subarray(0, 6), u.slice(0, 2));
+    addWeightedRows(parts, w.subarray(6), u.slice(2));
+    expect([...parts]).toEqual([...whole]);
+    expect([...whole]).toEqual([0 - 6 + 27, 1 - 8 + 30, 2 - 10 + 33]);
   });
 });
