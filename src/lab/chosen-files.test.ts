@@ -12,6 +12,9 @@ describe('chosen files', () => {
     expect(chosen('model.gguf')).toEqual(['model.gguf', ['model.gguf']]);
     expect(chosen('config.json', 'model.safetensors')).toEqual([null, ['config.json', 'model.safetensors']]);
     expect(chosen('config.json', 'onnx/model.onnx')).toEqual([null, ['config.json', 'onnx/model.onnx']]);
+    const parts = ['m-00001-of-00002.gguf', 'm-00002-of-00002.gguf'];
+    expect(chosen(...parts)).toEqual(['m.gguf', parts]);
+    expect(chosen('a.gguf', 'b.gguf')[0]).toBeNull();
     expect(chosen('onnx/model.onnx')).toEqual(['onnx/model.onnx', ['onnx/model.onnx']]);
   });
 });

@@ -2,7 +2,7 @@ import type { ChosenFile } from '../store/files.ts';
 
 /** Files that came by a dialog or were dropped, with the folder they lay in. A folder that holds everything is taken off the paths. */
 export interface Chosen {
-  /** Name of that folder, or of the only file; null for loose files. */
+  /** Name of that folder, of the only file or of the file whose parts they are; null for loose files. */
   readonly name: string | null;
   readonly files: readonly ChosenFile[];
 }
@@ -17,7 +17,9 @@ export function chosenFiles(files: readonly ChosenFile[]): Chosen {
   if (tops.size === 1 && top !== '' && top !== 'onnx') {
     return { name: top, files: files.map(({ path, file }) => ({ path: path.slice(top.length + 1), file })) };
   }
-  return { name: files.length === 1 ? files[0].path : null, files };
+  const names = new Set(files.map(({ path }) => path.replace(/-\d{5}-of-\d{5}(?=\.gguf$)/i, '')));
+  const [only] = names;
+  return { name: names.size === 1 ? only : null, files };
 }
 
 /** From `<input type="file">`, with or without folders. */

@@ -16,6 +16,7 @@ describe('the weights of a folder', () => {
   it('may be a GGUF file in parts, but not several files', async () => {
     const parts = ['m-00001-of-00002.gguf', 'm-00002-of-00002.gguf'];
     expect(await found(...parts)).toEqual({ format: 'gguf', path: parts[0] });
+    expect(await found(parts[1])).toEqual({ format: 'gguf', path: parts[1] });
     await expect(found('a.gguf', 'b.gguf')).rejects.toEqual(expect.objectContaining({ code: 'model/not-found' }));
   });
 

@@ -41,5 +41,7 @@ export async function findWeights(files: FileAccess, signal?: AbortSignal): Prom
   if (ggufs.length > 1) {
     throw new TillerError('model/not-found', { place: files.name, problem: `it has ${ggufs.length} GGUF files; name one of them` });
   }
-  return ggufs.length === 1 ? { format: 'gguf', path: ggufs[0] } : null;
+  // A later part without the first: its reader says what is missing.
+  const path = ggufs.at(0) ?? (listed ?? []).find((name) => /\.gguf$/i.test(name));
+  return path === undefined ? null : { format: 'gguf', path };
 }
