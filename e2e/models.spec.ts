@@ -43,3 +43,12 @@ test('a wrong address and an unknown model are errors with a remedy', async ({ p
   await page.getByPlaceholder('owner/name').press('Enter');
   await expect(page.getByRole('alert')).toContainText('owner/name');
 });
+
+test('a narrow screen shows every model with its button, and the page does not scroll sideways', async ({ page }) => {
+  watch(page);
+  await withSettings(page, { autoload: false });
+  await page.setViewportSize({ width: 390, height: 844 });
+  await page.goto('./#/models');
+  await expect(page.getByRole('button', { name: 'Load stories15M' })).toBeInViewport({ ratio: 1 });
+  expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(390);
+});
