@@ -4,7 +4,7 @@ import type { AxeResults } from 'axe-core';
 import { watch, withSettings } from './lab.ts';
 
 const axePath = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
-const pages = ['steer', 'fit', 'evaluate', 'models', 'learn', 'settings'];
+const pages = ['steer', 'fit', 'evaluate', 'models', 'jobs', 'learn', 'settings'];
 
 for (const theme of ['light', 'dark'] as const) {
   for (const width of [1280, 390]) {
@@ -23,6 +23,7 @@ for (const theme of ['light', 'dark'] as const) {
         const results = await page.evaluate(() => (window as unknown as { axe: { run(): Promise<AxeResults> } }).axe.run());
         const found = results.violations.map((row) => `${name}: ${row.id} (${row.nodes.map((node) => node.target.join(' ')).join(', ')})`);
         expect(found).toEqual([]);
+        expect(await page.evaluate(() => document.documentElement.scrollWidth), `${name} scrolls sideways`).toBeLessThanOrEqual(width);
         if (name === 'steer') {
           await page.keyboard.press('?');
           await expect(page.getByRole('dialog')).toBeVisible();
