@@ -153,7 +153,9 @@ export function browserModels(): BrowserModels {
           files,
         };
       });
-      return { models, used: estimate.usage ?? 0, quota: estimate.quota ?? 0, persistent };
+      // After a restart browsers count what is written from then on until they have looked; what was seen here is there.
+      const seen = models.reduce((sum, { bytes, missing }) => sum + bytes - missing, 0);
+      return { models, used: Math.max(estimate.usage ?? 0, seen), quota: estimate.quota ?? 0, persistent };
     },
     async keep(label, files, onProgress, signal) {
       const place: ModelPlace = { kind: 'stored', name: label };

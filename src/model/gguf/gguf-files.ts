@@ -45,7 +45,11 @@ export async function readGgufFiles(files: FileAccess, path: string, signal?: Ab
     if (metadata === null) {
       metadata = header.metadata;
       parts = partsOf(path, metadata.get('split.count'));
-      if (parts[0] !== path) refuse(path, `it is not the first of ${parts.length} parts; open ${parts[0]}`);
+      if (parts[0] !== path)
+        throw new TillerError('model/not-found', {
+          place: path,
+          problem: `it is not the first of ${parts.length} parts; open ${parts[0]}`,
+        });
     } else if (header.metadata.get('split.no') !== index) {
       refuse(
         file,

@@ -110,7 +110,7 @@ describe('GGUF files', () => {
       expect(firstDifference(await valuesOf(files, name), await valuesOf(whole, name)), name).toBeNull();
     }
     await expect(openModel(memoryFiles({ [names[0]]: first }))).rejects.toEqual(problem(names[1], 'model/not-found'));
-    await expect(openModel(memoryFiles({ [names[1]]: second }))).rejects.toEqual(problem(`open ${names[0]}`));
+    await expect(openModel(memoryFiles({ [names[1]]: second }))).rejects.toEqual(problem(`open ${names[0]}`, 'model/not-found'));
     await expect(openModel(memoryFiles({ [names[0]]: first, [names[1]]: first }))).rejects.toEqual(problem('part 0'));
   });
 
