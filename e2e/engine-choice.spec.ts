@@ -1,8 +1,7 @@
-import { createReadStream, statSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from '@playwright/test';
+import { HubServer, type Content } from '../test/hub/hub-server.ts';
 import { broken, finished, maxTokens, ready, tokens, watch, withSettings } from './lab.ts';
 
 test('with a software GPU only, the CPU is taken; a person may choose otherwise, by keyboard, and it stays chosen', async ({ page }) => {
@@ -46,32 +45,20 @@ test('with a software GPU only, the CPU is taken; a person may choose otherwise,
   });
 });
 
-/** The embedded model's files as a hub on another origin has them. */
-async function hub(): Promise<Server> {
-  const server = createServer((request, response) => {
-    const allow = { 'access-control-allow-origin': '*', 'access-control-expose-headers': '*', 'access-control-allow-headers': 'range' };
-    const name = /^\/some\/model\/resolve\/main\/([\w.-]+)$/.exec(new URL(request.url ?? '', 'http://hub').pathname)?.[1] ?? '';
-    const path = join('models', 'stories15M', name);
-    const size = statSync(path, { throwIfNoEntry: false })?.size;
-    if (request.method === 'OPTIONS') return response.writeHead(204, allow).end();
-    if (name === '' || size === undefined) return response.writeHead(404, allow).end();
-    const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
-    const start = range ? Number(range[1]) : 0;
-    const end = range?.[2] ? Math.min(size, Number(range[2]) + 1) : size;
-    const partial = range ? { 'content-range': `bytes ${start}-${end - 1}/${size}` } : {};
-    response.writeHead(range ? 206 : 200, { ...allow, ...partial, 'content-length': end - start, 'accept-ranges': 'bytes' });
-    if (request.method === 'HEAD') return response.end();
-    return createReadStream(path, { start, end: end - 1 }).pipe(response);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return server;
+/** The embedded model's files, as a hub on another origin has them. */
+function embeddedFiles(): Record<string, Content> {
+  const folder = join('models', 'stories15M');
+  const names = readdirSync(folder).filter((name) => statSync(join(folder, name)).isFile());
+  return Object.fromEntries(names.map((name) => [name, readFileSync(join(folder, name))]));
 }
 
 test('a page that is isolated still downloads models from another origin', async ({ page }) => {
   watch(page);
-  const server = await hub();
+  const hub = new HubServer();
+  await hub.start();
+  hub.repositories.set('some/model', { files: embeddedFiles() });
   try {
-    await withSettings(page, { autoload: false, engine: 'onnx', hub: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });
+    await withSettings(page, { autoload: false, engine: 'onnx', hub: hub.address });
     await page.goto('./#/models');
     expect(await page.evaluate(() => crossOriginIsolated)).toBe(true);
     await page.getByPlaceholder('owner/name').fill('some/model');
@@ -79,7 +66,6 @@ test('a page that is isolated still downloads models from another origin', async
     await ready(page);
     await expect(page.locator('.status')).toContainText('some/model · CPU (ONNX)');
   } finally {
-    server.closeAllConnections();
-    server.close();
+    await hub.stop();
   }
 });
