@@ -1,5 +1,5 @@
 import { expect, test } from '@playwright/test';
-import { cell, finished, maxTokens, ready, tokens, watch, withSettings, written } from './lab.ts';
+import { cell, finished, maxTokens, ready, rested, tokens, watch, withSettings, written } from './lab.ts';
 
 test('from opening the page to a shared link that shows the same run, on WebGPU', async ({ context, page }) => {
   await context.grantPermissions(['clipboard-read', 'clipboard-write']);
@@ -39,7 +39,7 @@ test('from opening the page to a shared link that shows the same run, on WebGPU'
   await test.step('a head can be clicked in and out', async () => {
     await cell(page, 0, 0).click();
     await expect(cell(page, 0, 0)).toHaveAttribute('aria-selected', 'true');
-    await page.waitForTimeout(500);
+    await rested(page);
     await written(page);
   });
 

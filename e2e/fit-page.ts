@@ -51,3 +51,18 @@ export async function smallFit(page: Page): Promise<void> {
 }
 
 export const done = (page: Page): Promise<void> => expect(sendButton(page)).toBeVisible({ timeout: 300_000 });
+
+/** Notes every step that the fit's progress names from now on, however shortly. */
+export async function stepsShown(page: Page): Promise<() => Promise<string[]>> {
+  const seen = await page.evaluateHandle(() => {
+    const steps = new Set<string>();
+    const look = (): void => {
+      const name = document.querySelector('main [role=progressbar]')?.getAttribute('aria-label');
+      const step = /step \d of \d/.exec(name ?? '');
+      if (step) steps.add(step[0]);
+    };
+    new MutationObserver(look).observe(document.body, { subtree: true, childList: true, attributes: true });
+    return steps;
+  });
+  return () => seen.evaluate((steps) => [...steps]);
+}

@@ -35,8 +35,44 @@ export async function maxTokens(page: Page, count: number): Promise<void> {
   await field.press('Tab');
 }
 
+/** Lets begin what the page begins some milliseconds after a change: timers fire in the order in which they are due. */
+export const rested = (page: Page, ms = 300): Promise<void> =>
+  page.evaluate((rest) => new Promise<void>((resolve) => setTimeout(resolve, rest)), ms);
+
+/**
+ * Presses Generate and waits until the first text has more new tokens than this. It looks at every frame, because what the test does next
+ * has to come before a fast engine is done.
+ */
+export async function generateSome(page: Page, tokens: number): Promise<void> {
+  const text = page.locator('article').first().getByRole('option');
+  await text.evaluateAll((nodes) => nodes.forEach((node) => node.setAttribute('data-old', '')));
+  await page.getByRole('button', { name: 'Generate' }).click();
+  // Of the text before, no node stays but the first.
+  const isThere = (place: number): boolean =>
+    document.querySelector('article')?.querySelectorAll('[role=option]').item(place)?.hasAttribute('data-old') === false;
+  await page.waitForFunction(isThere, tokens, { timeout: 60_000 });
+}
+
+/**
+ * Presses a button in the frame in which something is first there, for work that a fast engine ends before a test has looked. To be called
+ * before the work begins.
+ */
+export const pressOnceThere = (page: Page, there: string, name: string): Promise<void> =>
+  page.evaluate(
+    ([wanted, text]) => {
+      const look = (): void => {
+        const button = [...document.querySelectorAll('button')].find(({ textContent }) => textContent === text);
+        if (button && document.querySelector(wanted)) button.click();
+        else requestAnimationFrame(look);
+      };
+      look();
+    },
+    [there, name],
+  );
+
 /** Waits until a run that has just been asked for is written: texts that are not recorded, nothing under way. */
 export async function written(page: Page): Promise<void> {
+  await rested(page, 0);
   await expect(page.getByText('recorded', { exact: true })).toHaveCount(0);
   await expect(page.getByRole('button', { name: 'Generate' })).toBeVisible({ timeout: 120_000 });
 }

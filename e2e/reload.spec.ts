@@ -1,5 +1,5 @@
 import { expect, test } from '@playwright/test';
-import { cell, finished, maxTokens, ready, tokens, watch, withSettings } from './lab.ts';
+import { cell, finished, generateSome, maxTokens, ready, tokens, watch, withSettings } from './lab.ts';
 
 test('a reload loses nothing, and a run that was under way is called interrupted', async ({ page }) => {
   watch(page);
@@ -19,7 +19,6 @@ test('a reload loses nothing, and a run that was under way is called interrupted
   await page.goto('./#/settings');
   await page.getByLabel('Dark').check();
   await page.goto('./#/steer');
-  await page.waitForTimeout(500);
 
   await page.reload();
   await expect(page.getByRole('textbox', { name: 'Prompt' })).toHaveValue('Tom had a red car.');
@@ -33,8 +32,7 @@ test('a reload loses nothing, and a run that was under way is called interrupted
   await ready(page);
   await expect(page.locator('.status')).toContainText('CPU (reference)');
   await maxTokens(page, 200);
-  await page.getByRole('button', { name: 'Generate' }).click();
-  await expect.poll(async () => (await tokens(page, 0)).length, { timeout: 60_000 }).toBeGreaterThan(9);
+  await generateSome(page, 9);
   await page.reload();
   await expect(page.getByText('interrupted', { exact: true })).toBeVisible();
   expect((await tokens(page, 0)).length).toBeGreaterThan(0);

@@ -1,6 +1,6 @@
 import { expect, test, type Page } from '@playwright/test';
 import { done, fitButton, smallFit } from './fit-page.ts';
-import { broken, cell, finished, maxTokens, ready, tokens, watch, withSettings, written } from './lab.ts';
+import { broken, cell, finished, generateSome, maxTokens, ready, tokens, watch, withSettings, written } from './lab.ts';
 import { startRunner, token, type RunnerProcess } from './runner-process.ts';
 
 let runner: RunnerProcess;
@@ -73,14 +73,12 @@ test('a runner that falls in the middle is an error with a way on; a stop is hea
   await onRunner(page, 'stories15M');
   await page.goto('./#/steer');
   await maxTokens(page, 200);
-  await generate(page).click();
-  await expect.poll(async () => (await tokens(page, 0)).length, { timeout: 60_000 }).toBeGreaterThan(2);
+  await generateSome(page, 2);
   await page.getByRole('button', { name: 'Stop' }).click();
   await expect(page.getByText('stopped', { exact: true })).toBeVisible();
   expect((await tokens(page, 0)).length).toBeLessThan(200);
 
-  await generate(page).click();
-  await expect.poll(async () => (await tokens(page, 0)).length, { timeout: 60_000 }).toBeGreaterThan(2);
+  await generateSome(page, 2);
   await runner.kill();
   await expect(page.getByRole('alert').first()).toContainText(/runner\/(connection|unreachable|origin)/, { timeout: 60_000 });
   await runner.startAgain();

@@ -1,5 +1,5 @@
 import { expect, test } from '@playwright/test';
-import { finished, maxTokens, ready, tokens, watch, withSettings } from './lab.ts';
+import { finished, generateSome, maxTokens, ready, tokens, watch, withSettings } from './lab.ts';
 
 for (const engine of ['webgpu', 'onnx'] as const) {
   test(`Stop works within a token, and the next run is not disturbed by it: ${engine}`, async ({ page }) => {
@@ -8,9 +8,7 @@ for (const engine of ['webgpu', 'onnx'] as const) {
     await page.goto('./');
     await ready(page);
     await maxTokens(page, 200);
-    await page.getByRole('button', { name: 'Generate' }).click();
-    await expect(page.getByText('recorded', { exact: true })).toHaveCount(0);
-    await expect.poll(async () => (await tokens(page, 0)).length, { timeout: 60_000 }).toBeGreaterThan(1);
+    await generateSome(page, 1);
     await page.keyboard.press('Escape');
     await expect(page.getByText('stopped', { exact: true })).toBeVisible();
     const there = (await tokens(page, 0)).length;

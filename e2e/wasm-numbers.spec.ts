@@ -67,9 +67,11 @@ async function ask({ worker, prompt, maxTokens, graphs }: Question): Promise<Ans
           logprobs[i].push(lane.logprob);
         });
     });
-    const { unmatched } = await take<GenerateSummary>(host.generate(id++, request, stream));
+    const { unmatched, stopped } = await take<GenerateSummary>(host.generate(id++, request, stream));
     if (unmatched.length > 0) throw new Error(`edits that matched nothing: ${unmatched.join(', ')}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    if (stopped !== 'length') throw new Error(`the text ended early: ${stopped}`);
+    // The last tokens may come after the summary: they have a port of their own.
+    while (tokens.some((lane) => lane.length < maxTokens)) await new Promise((resolve) => setTimeout(resolve, 10));
     const lanes = [{ ids: tokens[1], factor: 1 }];
     const [shifts] = await take<readonly (readonly TokenShift[])[]>(host.shifts(id++, { prompt: read, graph, lanes }));
     answers.push({ name: loaded.info.adapter.name, tokens, logprobs, kl: shifts.map((shift) => shift.kl) });

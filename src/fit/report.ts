@@ -8,7 +8,7 @@ import type { Recipe } from './recipe.ts';
 
 /** What a fit tells while it runs and when it has ended. All of it is plain data, so that it crosses worker and network as it is. */
 
-export type FitStage = 'examples' | 'captures' | 'fit' | 'sweep' | 'controls' | 'test';
+export type FitStage = 'examples' | 'captures' | 'fit' | 'sweep' | 'test';
 
 export type FitEvent =
   /** `unit` is what done and total count; `reused` of `done` came from an earlier run. */

@@ -9,7 +9,6 @@ const fitStages: readonly { readonly stage: FitStage; readonly title: string }[]
   { stage: 'captures', title: 'reading activations' },
   { stage: 'fit', title: 'fitting' },
   { stage: 'sweep', title: 'trying strengths' },
-  { stage: 'controls', title: 'measuring controls' },
   { stage: 'test', title: 'measuring on test rows' },
 ];
 

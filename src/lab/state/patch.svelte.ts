@@ -31,6 +31,8 @@ class Patch {
   viewError = $state.raw<ErrorData | null>(null);
   state = $state<'idle' | 'running' | 'done' | 'stopped' | 'failed'>('idle');
   progress = $state.raw<{ readonly text: string; readonly share: number } | null>(null);
+  /** Parts of the work that an earlier run had done. */
+  reused = $state(0);
   error = $state.raw<ErrorData | null>(null);
   result = $state.raw<PatchResult | null>(null);
   open = $state.raw<PatchPlaceRef | null>(null);
@@ -137,6 +139,7 @@ class Patch {
     this.result = null;
     this.open = null;
     this.progress = null;
+    this.reused = 0;
     this.#told = null;
     const rate = new Rate();
     try {
@@ -167,6 +170,7 @@ class Patch {
     if (event.type === 'ends') this.#told = { ends: event, effects: [], shape };
     else if (event.type === 'progress') {
       const { done, total, reused } = event;
+      this.reused = reused;
       const speed = rate.of({ stage: 'patching', done, total, unit: 'layers' }, performance.now());
       const left = speed !== null && speed > 0 && done < total ? `, about ${formatSeconds((total - done) / speed)} left` : '';
       const before = reused > 0 ? `, ${reused} of them from an earlier run` : '';
