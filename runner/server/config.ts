@@ -1,4 +1,4 @@
-import type { ThreadModel } from './thread-protocol.ts';
+import type { EngineModel } from './engine-protocol.ts';
 
 /** Bounds of what clients may ask for; all are checked before anything is allocated. Also told in the capabilities. */
 export interface RunnerLimits {
@@ -68,7 +68,7 @@ export interface RunnerConfig {
   readonly tls: { readonly cert: string; readonly key: string } | null;
   readonly limits: RunnerLimits;
   /** How models are loaded. */
-  readonly engine: Pick<ThreadModel, 'engine' | 'quantization' | 'precision' | 'weightCache' | 'anyway' | 'maxContext'>;
+  readonly engine: Pick<EngineModel, 'engine' | 'quantization' | 'precision' | 'weightCache' | 'anyway' | 'maxContext'>;
   /** Version of the program. */
   readonly program: string;
   /** Where tensors, and captures of jobs, are kept. */

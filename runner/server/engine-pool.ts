@@ -1,8 +1,8 @@
 import type { ModelInfo } from '../../src/engine/engine.ts';
 import { TillerError } from '../../src/errors/error.ts';
 import { EngineSlot, type SlotLimits, type WorkEvents } from './engine-slot.ts';
-import type { StartThread } from './engine-thread.ts';
-import type { ThreadModel, Work } from './thread-protocol.ts';
+import type { StartEngine } from './engine-process.ts';
+import type { EngineModel, Work } from './engine-protocol.ts';
 
 export interface PoolOptions extends SlotLimits {
   /** Models that are kept in memory at once; the one that was used longest ago gives way. */
@@ -24,7 +24,7 @@ export class EnginePool {
   readonly #timer: NodeJS.Timeout;
   #stopping = false;
 
-  constructor(models: readonly ThreadModel[], start: (model: ThreadModel) => StartThread, options: PoolOptions) {
+  constructor(models: readonly EngineModel[], start: (model: EngineModel) => StartEngine, options: PoolOptions) {
     this.#options = options;
     this.#slots = new Map(
       models.map((model) => [
@@ -70,9 +70,14 @@ export class EnginePool {
     return slot;
   }
 
-  /** Engines that hold a thread. */
+  /** Engines that hold a process. */
   get engines(): number {
     return this.#loaded();
+  }
+
+  /** Bytes that their processes have resident, as they last said. */
+  get memory(): number {
+    return [...this.#slots.values()].reduce((sum, { memory }) => sum + memory, 0);
   }
 
   get restarts(): number {

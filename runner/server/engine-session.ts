@@ -5,19 +5,19 @@ import type { BoundGraph } from '../../src/graph/document.ts';
 import { bindGraph } from '../../src/graph/vectors.ts';
 import type { JobListener, JobWork } from '../jobs/job-place.ts';
 import { asTillerError } from '../output.ts';
-import type { FromThread, ThreadGraph, ThreadModel, ToThread, Work } from './thread-protocol.ts';
+import type { FromEngine, SentGraph, EngineModel, ToEngine, Work } from './engine-protocol.ts';
 
-/** The thread's side of a port: a worker's parentPort, or one end of a MessageChannel. */
+/** The engine's side of a port: childPort, or one end of a MessageChannel. */
 export interface SessionPort {
-  postMessage(message: FromThread, transfer?: readonly ArrayBuffer[]): void;
-  on(event: 'message', listener: (message: ToThread) => void): unknown;
+  postMessage(message: FromEngine): void;
+  on(event: 'message', listener: (message: ToEngine) => void): unknown;
 }
 
-/** Runs a job with the engine of this thread; finished units are kept on the other side of the port. */
+/** Runs a job with the engine of this process; finished units are kept on the other side of the port. */
 export type RunJob = (engine: Engine, job: JobWork, units: UnitStore, report: JobListener, signal: AbortSignal) => Promise<unknown>;
 
 export interface SessionParts {
-  readonly open: (model: ThreadModel, onProgress: (progress: LoadProgress) => void) => Promise<Engine>;
+  readonly open: (model: EngineModel, onProgress: (progress: LoadProgress) => void) => Promise<Engine>;
   /** Null where this runner takes no jobs. */
   readonly runJob: RunJob | null;
 }
@@ -25,19 +25,18 @@ export interface SessionParts {
 /** Milliseconds between two signs of life. */
 const BEAT = 1000;
 
-const bound = (graph: ThreadGraph | null): BoundGraph | null => graph && bindGraph(graph.document, graph.vectors);
-/** Lets messages in: a stop must be heard between two tokens, on engines that compute without giving way too. */
-const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-
+const bound = (graph: SentGraph | null): BoundGraph | null => graph && bindGraph(graph.document, graph.vectors);
 /** One engine behind a port: opens a model, then does what it is told until it is closed. Every failure is told as an error of the catalogue. */
 export function serveEngine(port: SessionPort, parts: SessionParts): void {
   const running = new Map<number, AbortController>();
+  /** Runs that wait for their last step to be heard. */
+  const unheard = new Map<number, () => void>();
   const calls = new Calls(port);
   let engine: Engine | null = null;
-  const beats = setInterval(() => port.postMessage({ type: 'beat' }), BEAT);
+  const beats = setInterval(() => port.postMessage({ type: 'beat', memory: process.memoryUsage.rss() }), BEAT);
   beats.unref();
 
-  const open = async (model: ThreadModel): Promise<void> => {
+  const open = async (model: EngineModel): Promise<void> => {
     try {
       engine = await parts.open(model, (progress) => port.postMessage({ type: 'loading', progress }));
       port.postMessage({ type: 'ready', info: engine.model });
@@ -50,24 +49,36 @@ export function serveEngine(port: SessionPort, parts: SessionParts): void {
     const controller = new AbortController();
     running.set(id, controller);
     try {
-      if (!engine) throw new TillerError('internal', { problem: 'the engine thread was asked before it had a model' });
+      if (!engine) throw new TillerError('internal', { problem: 'the engine was asked before it had a model' });
       const value = await perform(engine, work, controller.signal, {
-        step: (step) => port.postMessage({ type: 'step', id, step }),
+        step: (step) =>
+          new Promise((resolve) => {
+            port.postMessage({ type: 'step', id, step });
+            // Nothing of a run that was stopped is answered.
+            if (controller.signal.aborted) resolve();
+            else unheard.set(id, resolve);
+          }),
         progress: (done, total) => port.postMessage({ type: 'progress', id, done, total }),
         report: (report) => port.postMessage({ type: 'report', id, report }),
         units: calls.units(id),
         runJob: parts.runJob,
       });
-      port.postMessage({ type: 'done', id, value }, buffersOf(value));
+      port.postMessage({ type: 'done', id, value });
     } catch (error) {
       port.postMessage({ type: 'error', id, error: asTillerError(error).toJSON() });
     } finally {
       running.delete(id);
+      unheard.delete(id);
     }
   };
 
+  const stop = (id: number): void => {
+    running.get(id)?.abort();
+    unheard.get(id)?.();
+  };
+
   const close = async (): Promise<void> => {
-    for (const controller of running.values()) controller.abort();
+    for (const id of running.keys()) stop(id);
     clearInterval(beats);
     await engine?.dispose().catch(() => undefined);
     engine = null;
@@ -78,7 +89,8 @@ export function serveEngine(port: SessionPort, parts: SessionParts): void {
     if (message.type === 'open') void open(message.model);
     else if (message.type === 'work') void run(message.id, message.work);
     else if (message.type === 'unit') calls.answer(message);
-    else if (message.type === 'stop') running.get(message.id)?.abort();
+    else if (message.type === 'heard') unheard.get(message.id)?.();
+    else if (message.type === 'stop') stop(message.id);
     else void close();
   });
 }
@@ -103,7 +115,7 @@ class Calls {
     };
   }
 
-  answer({ call, value, error }: Extract<ToThread, { type: 'unit' }>): void {
+  answer({ call, value, error }: Extract<ToEngine, { type: 'unit' }>): void {
     const open = this.#open.get(call);
     this.#open.delete(call);
     if (error) open?.reject(TillerError.fromJSON(error));
@@ -112,7 +124,8 @@ class Calls {
 }
 
 interface Events {
-  readonly step: (step: Extract<FromThread, { type: 'step' }>['step']) => void;
+  /** Done when the server has it: a stop that came before is known then, so that it costs one token at most. */
+  readonly step: (step: Extract<FromEngine, { type: 'step' }>['step']) => Promise<void>;
   readonly progress: (done: number, total: number) => void;
   readonly report: JobListener;
   readonly units: UnitStore;
@@ -126,8 +139,7 @@ async function perform(engine: Engine, work: Work, signal: AbortSignal, events: 
       for (;;) {
         const next = await steps.next();
         if (next.done) return next.value;
-        events.step(next.value);
-        await breathe();
+        await events.step(next.value);
       }
     }
     case 'score': {
@@ -144,17 +156,4 @@ async function perform(engine: Engine, work: Work, signal: AbortSignal, events: 
       if (!events.runJob) throw new TillerError('internal', { problem: 'this runner takes no jobs' });
       return events.runJob(engine, work.job, events.units, events.report, signal);
   }
-}
-
-/** Memory of the arrays of a result that can be handed over: what is a part of something larger is copied. */
-function buffersOf(value: unknown): ArrayBuffer[] {
-  const found = new Set<ArrayBuffer>();
-  const walk = (part: unknown): void => {
-    if (part instanceof Float32Array) {
-      if (part.buffer instanceof ArrayBuffer && part.byteLength === part.buffer.byteLength) found.add(part.buffer);
-    } else if (Array.isArray(part)) part.forEach(walk);
-    else if (typeof part === 'object' && part !== null && !ArrayBuffer.isView(part)) Object.values(part).forEach(walk);
-  };
-  walk(value);
-  return [...found];
 }

@@ -3,8 +3,8 @@ import { TillerError } from '../../src/errors/error.ts';
 import type { UnitStore } from '../../src/evals/unit-store.ts';
 import type { JobListener } from '../jobs/job-place.ts';
 import { asTillerError } from '../output.ts';
-import type { EngineThread, StartThread } from './engine-thread.ts';
-import type { FromThread, ThreadModel, Work } from './thread-protocol.ts';
+import type { EngineProcess, StartEngine } from './engine-process.ts';
+import type { FromEngine, EngineModel, Work } from './engine-protocol.ts';
 
 /** What a request hears while it waits and runs. */
 export interface WorkEvents {
@@ -19,7 +19,7 @@ export interface WorkEvents {
 }
 
 export interface SlotLimits {
-  /** Milliseconds without a sign of life after which a thread is taken for hung. */
+  /** Milliseconds without a sign of life after which an engine is taken for hung. */
   readonly silent: number;
   /** Milliseconds without progress of the work that runs. */
   readonly stuck: number;
@@ -39,31 +39,32 @@ interface Task {
 export type SlotState = 'cold' | 'loading' | 'ready' | 'failed';
 
 /**
- * One model, one engine, one thread, and who waits for it. Requests run one after the other in the order in which they came; jobs run beside them, one
- * at a time, and the engine takes turns. A thread that hangs or ends is replaced: what it was doing fails with runner/engine-restarted, what
+ * One model, one engine, one process, and who waits for it. Requests run one after the other in the order in which they came; jobs run beside them, one
+ * at a time, and the engine takes turns. A process that hangs or ends is replaced: what it was doing fails with runner/engine-restarted, what
  * waits goes on.
  */
 export class EngineSlot {
-  #thread: EngineThread | null = null;
+  #process: EngineProcess | null = null;
   #state: SlotState = 'cold';
   #info: ModelInfo | null = null;
   #problem: string | null = null;
   #restarts = 0;
   #next = 1;
-  /** Counts threads, so that messages of one that was killed are told apart. */
+  /** Counts processes, so that messages of one that was killed are told apart. */
   #generation = 0;
   #lastBeat = 0;
   #lastProgress = 0;
   #lastUsed = 0;
+  #memory = 0;
   readonly #waiting: Task[] = [];
   readonly #waitingJobs: Task[] = [];
   readonly #running = new Map<number, Task>();
   #closing: Promise<void> | null = null;
-  #closedByThread: (() => void) | null = null;
+  #closed: (() => void) | null = null;
 
   constructor(
-    readonly model: ThreadModel,
-    private readonly start: StartThread,
+    readonly model: EngineModel,
+    private readonly start: StartEngine,
     private readonly limits: SlotLimits,
     private readonly now: () => number,
     private readonly events: {
@@ -85,15 +86,21 @@ export class EngineSlot {
   get restarts(): number {
     return this.#restarts;
   }
+  /** Bytes that its process last said to have resident. */
+  get memory(): number {
+    return this.#memory;
+  }
   get lastUsed(): number {
     return this.#lastUsed;
   }
-  /** Whether it holds a thread and nobody needs it. */
+  /** Whether it holds a process and nobody needs it. */
   get idle(): boolean {
-    return this.#thread !== null && this.#running.size + this.#waiting.length + this.#waitingJobs.length === 0 && this.#state !== 'loading';
+    return (
+      this.#process !== null && this.#running.size + this.#waiting.length + this.#waitingJobs.length === 0 && this.#state !== 'loading'
+    );
   }
   get loaded(): boolean {
-    return this.#thread !== null;
+    return this.#process !== null;
   }
   get wanted(): boolean {
     return this.#waiting.length + this.#waitingJobs.length > 0;
@@ -111,7 +118,7 @@ export class EngineSlot {
     return this.#info;
   }
 
-  /** Runs work in the thread. @throws the engine's error; runner/engine-restarted, request/aborted */
+  /** Runs work in the process. @throws the engine's error; runner/engine-restarted, request/aborted */
   run(work: Work, events: WorkEvents, signal: AbortSignal): Promise<unknown> {
     return this.#enqueue(work, events, signal);
   }
@@ -137,7 +144,7 @@ export class EngineSlot {
       this.#settle(task, new TillerError('request/aborted'));
       return;
     }
-    if (this.#running.has(task.id)) this.#thread?.post({ type: 'stop', id: task.id });
+    if (this.#running.has(task.id)) this.#process?.post({ type: 'stop', id: task.id });
   }
 
   #settle(task: Task, outcome: TillerError | { readonly value: unknown }): void {
@@ -147,10 +154,10 @@ export class EngineSlot {
     else task.resolve(outcome.value);
   }
 
-  /** Does what can be done now: opens a thread for who waits, gives the thread its next work. */
+  /** Does what can be done now: starts a process for who waits, gives it its next work. */
   advance(): void {
     if (this.#closing) return;
-    if (this.wanted && !this.#thread) {
+    if (this.wanted && !this.#process) {
       if (!this.events.mayLoad()) return;
       this.#open();
     }
@@ -171,7 +178,7 @@ export class EngineSlot {
     this.#lastProgress = this.now();
     task.events.onQueued?.(0);
     this.#waiting.forEach((waiting, position) => waiting.events.onQueued?.(position + 1));
-    this.#thread?.post({ type: 'work', id: task.id, work: task.work });
+    this.#process?.post({ type: 'work', id: task.id, work: task.work });
   }
 
   #open(): void {
@@ -179,7 +186,7 @@ export class EngineSlot {
     this.#state = 'loading';
     this.#problem = null;
     this.#lastBeat = this.#lastProgress = this.now();
-    this.#thread = this.start({
+    this.#process = this.start({
       onMessage: (message) => {
         if (generation === this.#generation) this.#hear(message);
       },
@@ -187,14 +194,17 @@ export class EngineSlot {
         if (generation === this.#generation) void this.#replace(problem);
       },
     });
-    this.#thread.post({ type: 'open', model: this.model });
+    this.#process.post({ type: 'open', model: this.model });
     this.events.onChange();
   }
 
-  #hear(message: FromThread): void {
+  #hear(message: FromEngine): void {
     this.#lastBeat = this.now();
-    if (message.type === 'beat') return;
-    if (message.type === 'closed') return this.#closedByThread?.();
+    if (message.type === 'beat') {
+      this.#memory = message.memory;
+      return;
+    }
+    if (message.type === 'closed') return this.#closed?.();
     this.#lastProgress = this.now();
     if (message.type === 'loading') {
       for (const { events } of [...this.#waiting, ...this.#waitingJobs]) events.onLoading?.(message.progress);
@@ -208,8 +218,10 @@ export class EngineSlot {
     if (message.type === 'unopened') return void this.#unopened(TillerError.fromJSON(message.error));
     const task = this.#running.get(message.id);
     if (!task) return;
-    if (message.type === 'step') task.events.onStep?.(message.step);
-    else if (message.type === 'progress') task.events.onProgress?.(message.done, message.total);
+    if (message.type === 'step') {
+      task.events.onStep?.(message.step);
+      if (!task.signal.aborted) this.#process?.post({ type: 'heard', id: task.id });
+    } else if (message.type === 'progress') task.events.onProgress?.(message.done, message.total);
     else if (message.type === 'report') task.events.onReport?.(message.report);
     else if (message.type === 'unit') void this.#unit(task, message, this.#generation);
     else {
@@ -219,8 +231,8 @@ export class EngineSlot {
     }
   }
 
-  /** A job's call for a finished unit, answered to the thread that asked. */
-  async #unit(task: Task, { call, key, set }: Extract<FromThread, { type: 'unit' }>, generation: number): Promise<void> {
+  /** A job's call for a finished unit, answered to the process that asked. */
+  async #unit(task: Task, { call, key, set }: Extract<FromEngine, { type: 'unit' }>, generation: number): Promise<void> {
     const { units } = task.events;
     let value: unknown;
     let error: TillerError | null = null;
@@ -231,7 +243,7 @@ export class EngineSlot {
       error = asTillerError(thrown);
     }
     this.#lastProgress = this.now();
-    if (generation === this.#generation) this.#thread?.post({ type: 'unit', call, value, error: error && error.toJSON() });
+    if (generation === this.#generation) this.#process?.post({ type: 'unit', call, value, error: error && error.toJSON() });
   }
 
   /** Everybody who waits learns why; the next request tries again. */
@@ -243,15 +255,16 @@ export class EngineSlot {
     this.advance();
   }
 
-  /** Ends the thread and forgets it. */
+  /** Ends the process and forgets it. */
   async #drop(state: SlotState): Promise<void> {
-    const thread = this.#thread;
+    const held = this.#process;
     this.#generation++;
-    this.#thread = null;
+    this.#process = null;
+    this.#memory = 0;
     this.#state = state;
     this.#info = null;
     this.events.onChange();
-    await thread?.kill();
+    await held?.kill();
   }
 
   async #replace(problem: string): Promise<void> {
@@ -262,7 +275,7 @@ export class EngineSlot {
     this.#problem = problem;
     this.events.onRestart(problem);
     const error = new TillerError('runner/engine-restarted', { model: this.model.name, problem });
-    // A thread that falls while it loads would fall again for everybody who waits.
+    // A process that falls while it loads would fall again for everybody who waits.
     if (loading) lost.push(...this.#waiting.splice(0), ...this.#waitingJobs.splice(0));
     const dropped = this.#drop(loading ? 'failed' : 'cold');
     for (const task of lost) this.#settle(task, error);
@@ -270,9 +283,9 @@ export class EngineSlot {
     this.advance();
   }
 
-  /** Called once in a while: replaces a thread that gives no sign of life, or whose work does not move. */
+  /** Called once in a while: replaces a process that gives no sign of life, or whose work does not move. */
   watch(): void {
-    if (!this.#thread || this.#closing) return;
+    if (!this.#process || this.#closing) return;
     const now = this.now();
     const silent = now - this.#lastBeat;
     const still = now - this.#lastProgress;
@@ -283,18 +296,18 @@ export class EngineSlot {
 
   /** Takes the model from memory; the next request loads it again. Politely first: an engine that is closed gives back what no garbage collector sees. */
   async unload(patience: number): Promise<void> {
-    if (!this.#thread) return;
-    const thread = this.#thread;
+    if (!this.#process) return;
+    const held = this.#process;
     this.#closing ??= (async () => {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, patience);
-        this.#closedByThread = () => {
+        this.#closed = () => {
           clearTimeout(timer);
           resolve();
         };
-        thread.post({ type: 'close' });
+        held.post({ type: 'close' });
       });
-      this.#closedByThread = null;
+      this.#closed = null;
       await this.#drop('cold');
     })();
     await this.#closing;

@@ -3,7 +3,7 @@ import type { JobResult } from '../../src/jobs/job-result.ts';
 import type { JobListener, JobWork } from '../jobs/job-place.ts';
 import type { EnginePool } from './engine-pool.ts';
 
-/** Runs jobs in the engine threads of a pool, beside what clients ask for. */
+/** Runs jobs in the engines of a pool, beside what clients ask for. */
 export const poolExecutor =
   (pool: EnginePool) =>
   async (job: JobWork, units: UnitStore, report: JobListener, signal: AbortSignal): Promise<JobResult> =>

@@ -48,9 +48,10 @@ export class Metrics {
     gauge('tiller_requests_queued', 'Requests that wait for an engine.', () => runner.pool.busy().queued);
     gauge('tiller_jobs_running', 'Jobs that an engine works on.', () => runner.pool.busy().jobs);
     gauge('tiller_engines', 'Models that are in memory.', () => runner.pool.engines);
+    gauge('tiller_engine_memory_bytes', 'Resident memory of the engines, which have processes of their own.', () => runner.pool.memory);
     gauge('tiller_tensor_bytes', 'Bytes of stored tensors.', () => runner.tensors.bytes);
     gauge('tiller_answer_bytes', 'Bytes of answers on their way.', () => runner.answers.taken);
-    gauge('process_resident_memory_bytes', 'Resident memory.', () => process.memoryUsage.rss());
+    gauge('process_resident_memory_bytes', 'Resident memory of the server, without its engines.', () => process.memoryUsage.rss());
     app.addHook('onResponse', async (request, reply) => {
       const endpoint = request.routeOptions.url ?? 'none';
       this.#requests.inc({ endpoint, status: String(reply.statusCode) });

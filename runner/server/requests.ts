@@ -11,9 +11,9 @@ import { compileSelector } from '../../src/graph/selector.ts';
 import type { ModelSpec } from '../../src/model/spec.ts';
 import type { RunnerLimits } from './config.ts';
 import type { TensorStore } from './tensor-store.ts';
-import type { ThreadGraph, Work } from './thread-protocol.ts';
+import type { SentGraph, Work } from './engine-protocol.ts';
 
-/** From what a client sends to what an engine's thread gets: sizes counted, graphs parsed, vectors fetched by hash. */
+/** From what a client sends to what an engine's process gets: sizes counted, graphs parsed, vectors fetched by hash. */
 
 function atMost(what: string, got: number, limit: number): void {
   if (got > limit) throw new TillerError('runner/too-large', { what, got, limit });
@@ -22,7 +22,7 @@ function atMost(what: string, got: number, limit: number): void {
 const invalid = (problem: string): TillerError => new TillerError('request/invalid', { problem });
 
 /** A graph document with its vectors from the store. @throws graph/invalid, graph/too-large, runner/tensor, runner/too-large */
-export async function readThreadGraph(value: unknown, tensors: TensorStore, limits: RunnerLimits): Promise<ThreadGraph | null> {
+export async function readSentGraph(value: unknown, tensors: TensorStore, limits: RunnerLimits): Promise<SentGraph | null> {
   if (value === null || value === undefined) return null;
   const document = parseGraph(value);
   return { document, vectors: await storedVectors(document, tensors, limits) };
@@ -50,7 +50,7 @@ export interface ServedLimits extends RequestLimits {
 export async function generateWork(body: GenerateBody, tensors: TensorStore, limits: RunnerLimits): Promise<Work> {
   atMost('the number of lanes', body.lanes?.length ?? 1, limits.lanes);
   atMost('maxTokens', body.maxTokens, limits.tokens);
-  return { kind: 'generate', request: { ...body, graph: await readThreadGraph(body.graph, tensors, limits) } };
+  return { kind: 'generate', request: { ...body, graph: await readSentGraph(body.graph, tensors, limits) } };
 }
 
 function sequenceTokens(sequences: readonly { readonly ids: readonly number[] }[], limits: RunnerLimits): number {
@@ -79,7 +79,7 @@ export async function scoreWork(
   const lanes = body.lanes?.length ?? 1;
   const bytes = 4 * tokens * (1 + 2 * lanes) + (body.logits ? 4 * tokens * model.vocab : 0) + 2 * TOP_BYTES * tokens * (body.top ?? 0);
   atMost('the answer, in bytes,', bytes, limits.answer);
-  return { work: { kind: 'score', request: { ...body, graph: await readThreadGraph(body.graph, tensors, limits) } }, bytes };
+  return { work: { kind: 'score', request: { ...body, graph: await readSentGraph(body.graph, tensors, limits) } }, bytes };
 }
 
 /** @returns the work, and the bytes of the arrays of its answer @throws request/invalid, request/context, runner/too-large */
@@ -102,5 +102,5 @@ export async function captureWork(
   const bytes = rows * places.reduce((sum, { width }) => sum + 4 * width, 0);
   atMost('the answer, in bytes,', bytes, limits.answer);
   const request: Omit<CaptureRequest, 'graph' | 'signal' | 'onProgress'> = { ...body, at };
-  return { work: { kind: 'capture', request: { ...request, graph: await readThreadGraph(body.graph, tensors, limits) } }, bytes };
+  return { work: { kind: 'capture', request: { ...request, graph: await readSentGraph(body.graph, tensors, limits) } }, bytes };
 }

@@ -10,7 +10,7 @@ import { shortages, type MemoryRoom } from '../../src/model/memory-room.ts';
 import { Budget } from './budget.ts';
 import type { RunnerConfig } from './config.ts';
 import { EnginePool } from './engine-pool.ts';
-import type { StartThread } from './engine-thread.ts';
+import type { StartEngine } from './engine-process.ts';
 import type { ServedLimits } from './requests.ts';
 import type { ServedFiles } from './served-models.ts';
 import type { TensorStore } from './tensor-store.ts';
@@ -30,7 +30,7 @@ export interface RunnerParts {
   readonly pool: PoolSettings;
   readonly models: readonly ServedFiles[];
   readonly tensors: TensorStore;
-  readonly start: (model: ServedFiles) => StartThread;
+  readonly start: (model: ServedFiles) => StartEngine;
   readonly now: () => number;
   readonly onRestart: (model: string, problem: string) => void;
 }

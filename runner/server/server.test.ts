@@ -1,12 +1,14 @@
+import { createHash } from 'node:crypto';
 import { request as httpRequest } from 'node:http';
 import * as v from 'valibot';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import WebSocket from 'ws';
 import { nodeOnnxRuntime } from '../onnx-host.ts';
-import type { Engine } from '../../src/engine/engine.ts';
+import type { Capture, Engine } from '../../src/engine/engine.ts';
 import { createOnnxEngine } from '../../src/engine/onnx/index.ts';
 import { capabilities, refusals } from '../../src/engine/remote/documents.ts';
 import { endpoints } from '../../src/engine/remote/endpoints.ts';
+import { littleBytes } from '../../src/engine/remote/frames.ts';
 import { wireGraph } from '../../src/engine/remote/graph-wire.ts';
 import { createRemoteEngine } from '../../src/engine/remote/remote-engine.ts';
 import { remoteWordDirections } from '../../src/engine/remote/word-directions.ts';
@@ -21,6 +23,12 @@ import { codeOf, openTestRunner, type TestRunner } from '../../test/runner.ts';
 
 const token = 'a-token-of-the-tests-0123456789';
 
+/** A capture with a hash of its values: megabytes are not compared one by one. */
+const hashed = ({ arrays, ...rest }: Capture): unknown => ({
+  ...rest,
+  arrays: arrays.map(({ data, ...about }) => ({ ...about, sha256: createHash('sha256').update(littleBytes(data)).digest('hex') })),
+});
+
 describe('the same from a runner as here', () => {
   const folders = { llama_gqa_tied: golden('llama_gqa_tied'), model: golden('real_stories260K/model') };
   let runner: TestRunner;
@@ -29,7 +37,7 @@ describe('the same from a runner as here', () => {
   });
   afterAll(() => runner.close());
 
-  it.each(Object.entries(folders))('tokens, scores and captures of %s, bit for bit, in a thread', async (name, folder) => {
+  it.each(Object.entries(folders))('tokens, scores and captures of %s, bit for bit, in a process of its own', async (name, folder) => {
     const { spec, source } = loadModelFolder(folder);
     const here = await createOnnxEngine(spec, source, await nodeOnnxRuntime(), { now: () => performance.now(), precision: 'f32' });
     const there = await runner.engine(name);
@@ -57,6 +65,19 @@ describe('the same from a runner as here', () => {
     expect(kernels.length).toBeGreaterThan(0);
     expect(identity).toMatch(/^sampled-sha256:/);
     expect({ ...here.model, kernels: [] }).toMatchObject({ ...info, kernels: [], memory: { weights: here.model.memory.weights } });
+    await here.dispose();
+  });
+
+  it('gives a capture that travels in pieces', async () => {
+    const { spec, source } = loadModelFolder(folders.model);
+    const here = await createOnnxEngine(spec, source, await nodeOnnxRuntime(), { now: () => performance.now(), precision: 'f32' });
+    const there = await runner.engine('model');
+    const ids = Array.from({ length: 400 }, (_, i) => 1 + ((i * 7) % (spec.vocab - 1)));
+    const points = here.model.points.map(({ point }) => ({ point }));
+    const work = (engine: Engine): Promise<Capture> => engine.capture({ sequences: [{ ids }, { ids: ids.slice(0, 9) }], points });
+    const got = await work(there);
+    expect(got.arrays.reduce((sum, { data }) => sum + data.byteLength, 0)).toBeGreaterThan(4 * 2 ** 20);
+    expect(hashed(got)).toEqual(hashed(await work(here)));
     await here.dispose();
   });
 

@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import { TillerError } from '../../src/errors/error.ts';
 import { createApp, type MoreRoutes } from './app.ts';
 import type { RunnerConfig } from './config.ts';
-import { startWorker, type StartThread } from './engine-thread.ts';
+import { startChild, type StartEngine } from './engine-process.ts';
 import { Metrics } from './metrics.ts';
 import { Runner, type PoolSettings } from './runner.ts';
 import type { ServedFiles } from './served-models.ts';
@@ -21,8 +21,8 @@ export interface RunnerSetup {
   readonly more?: readonly MoreRoutes[];
   /** Milliseconds. @default performance.now */
   readonly now?: () => number;
-  /** How the thread of a model is started. @default a worker thread */
-  readonly start?: (model: ServedFiles) => StartThread;
+  /** How the engine of a model is started. @default in a process of its own */
+  readonly start?: (model: ServedFiles) => StartEngine;
 }
 
 export interface RunningRunner {
@@ -63,7 +63,7 @@ export async function startRunner({
     pool,
     models,
     tensors,
-    start: start ?? (() => startWorker),
+    start: start ?? (() => startChild),
     now,
     onRestart: (model, problem) => {
       metrics.restarts.inc({ model });

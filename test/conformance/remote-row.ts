@@ -5,22 +5,23 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { nodeNetwork } from '../../runner/node-network.ts';
 import { defaultLimits, type RunnerConfig } from '../../runner/server/config.ts';
 import { serveEngine } from '../../runner/server/engine-session.ts';
-import type { StartThread } from '../../runner/server/engine-thread.ts';
+import type { StartEngine } from '../../runner/server/engine-process.ts';
 import { defaultPool } from '../../runner/server/runner.ts';
 import { startRunner } from '../../runner/server/start.ts';
-import type { FromThread } from '../../runner/server/thread-protocol.ts';
+import type { FromEngine } from '../../runner/server/engine-protocol.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { createRemoteEngine } from '../../src/engine/remote/remote-engine.ts';
 import type { EngineUnderTest, Scope } from './engines.ts';
 
-/** An engine of this thread behind the messages that a worker's would have. */
-const inThisThread =
-  (open: () => Promise<Engine>): StartThread =>
+/** An engine of this process behind the messages that one in its own would have. */
+const inThisProcess =
+  (open: () => Promise<Engine>): StartEngine =>
   ({ onMessage }) => {
     const { port1, port2 } = new MessageChannel();
-    port1.on('message', (message: FromThread) => onMessage(message));
+    port1.on('message', (message: FromEngine) => onMessage(message));
     serveEngine(sessionPort(port2), { open, runJob: null });
     return {
+      pid: null,
       post: (message) => port1.postMessage(message),
       kill: () => {
         port1.close();
@@ -30,7 +31,7 @@ const inThisThread =
   };
 
 const sessionPort = (port: MessagePort): Parameters<typeof serveEngine>[0] => ({
-  postMessage: (message, transfer) => port.postMessage(message, [...(transfer ?? [])]),
+  postMessage: (message) => port.postMessage(message),
   on: (event, listener) => port.on(event, listener),
 });
 
@@ -65,7 +66,7 @@ export function remoteRow(inner: EngineUnderTest, scope: Scope): EngineUnderTest
         ],
         address: '127.0.0.1',
         port: 0,
-        start: () => inThisThread(() => inner.open(spec, source, options)),
+        start: () => inThisProcess(() => inner.open(spec, source, options)),
       });
       const engine = await createRemoteEngine({ ...nodeNetwork, address: running.address, token: null, model: 'model' });
       return {

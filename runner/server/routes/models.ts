@@ -4,7 +4,7 @@ import { wordDirections } from '../../../src/model/word-direction.ts';
 import { bindGraph } from '../../../src/graph/vectors.ts';
 import { defaultLanes } from '../../../src/engine/request.ts';
 import { sendFrames } from '../frame-stream.ts';
-import { captureWork, checkWord, readThreadGraph, scoreWork } from '../requests.ts';
+import { captureWork, checkWord, readSentGraph, scoreWork } from '../requests.ts';
 import { route } from '../route.ts';
 import type { Runner } from '../runner.ts';
 import { servedTokenizer, servedWeights } from '../served-models.ts';
@@ -48,7 +48,7 @@ export function modelRoutes(app: FastifyInstance, runner: Runner): void {
 
   route(app, 'check', async ({ parameters: { model }, body }) => {
     const { spec } = runner.files(model);
-    const graph = await readThreadGraph(body.graph, runner.tensors, limits);
+    const graph = await readSentGraph(body.graph, runner.tensors, limits);
     if (!graph) return { refusals: [] };
     const bound = bindGraph(graph.document, graph.vectors);
     const { refusals } = compilePlan({ graph: bound, shape: spec, vocab: spec.vocab, lanes: body.lanes ?? defaultLanes(bound) });
@@ -69,7 +69,7 @@ export function modelRoutes(app: FastifyInstance, runner: Runner): void {
     return sendFrames(request, reply, { work: (events, signal) => runner.pool.run(model, work, events, signal), timeout, now, release });
   });
 
-  // Reads a few matrices block by block, with a turn for others between two blocks: it needs neither the engine nor its thread.
+  // Reads a few matrices block by block, with a turn for others between two blocks: it needs neither the engine nor its process.
   route(app, 'wordDirections', ({ request, reply, parameters: { model }, body: { ids } }) => {
     const files = runner.files(model);
     const { spec } = files;

@@ -1,4 +1,4 @@
 import { register } from 'tsx/esm/api';
 
 register();
-await import('./faulty-worker.ts');
+await import('./faulty-engine.ts');

@@ -7,14 +7,14 @@ import type { JobWork } from '../jobs/job-place.ts';
 import type { CacheMode } from '../weight-cache.ts';
 import type { Quantization } from '../../src/model/weights.ts';
 
-/** What server and engine thread say to each other. Everything can be cloned; arrays of results are handed over, not copied. */
+/** What the server and an engine's process say to each other. Everything can be cloned. */
 
 export type ServedEngine = 'auto' | 'webgpu' | 'onnx' | 'reference';
 
-/** A model as its thread opens it. */
-export interface ThreadModel {
+/** A model as its process opens it. */
+export interface EngineModel {
   readonly name: string;
-  /** Folder of the files. Empty where the thread has its model already. */
+  /** Folder of the files. Empty where the engine is there already. */
   readonly folder: string;
   /** Weight file in it, where there are several kinds. */
   readonly weights: string | null;
@@ -31,14 +31,14 @@ export interface ThreadModel {
   readonly results: string;
 }
 
-/** A graph as the thread gets it: parsed, its vectors beside it, not yet bound. */
-export interface ThreadGraph {
+/** A graph as the engine's process gets it: parsed, its vectors beside it, not yet bound. */
+export interface SentGraph {
   readonly document: GraphDocument;
   readonly vectors: VectorTable;
 }
 
 type Sent<R> = Omit<R, 'graph' | 'signal' | 'onProgress' | 'lanes'> & {
-  readonly graph: ThreadGraph | null;
+  readonly graph: SentGraph | null;
   readonly lanes?: readonly Lane[];
 };
 
@@ -49,20 +49,23 @@ export type Work =
   /** A job of the queue; what it is and gives is the business of runner/jobs. */
   | { readonly kind: 'job'; readonly job: JobWork };
 
-export type ToThread =
-  | { readonly type: 'open'; readonly model: ThreadModel }
+export type ToEngine =
+  | { readonly type: 'open'; readonly model: EngineModel }
   | { readonly type: 'work'; readonly id: number; readonly work: Work }
+  /** The last step of a run is here: the next may be computed. */
+  | { readonly type: 'heard'; readonly id: number }
   | { readonly type: 'stop'; readonly id: number }
   /** What became of a call for a finished unit. */
   | { readonly type: 'unit'; readonly call: number; readonly value: unknown; readonly error: ErrorData | null }
   | { readonly type: 'close' };
 
-export type FromThread =
-  /** The thread's event loop turns. */
-  | { readonly type: 'beat' }
+export type FromEngine =
+  /** The event loop turns. `memory`: bytes that the process has resident. */
+  | { readonly type: 'beat'; readonly memory: number }
   | { readonly type: 'loading'; readonly progress: LoadProgress }
   | { readonly type: 'ready'; readonly info: ModelInfo }
   | { readonly type: 'unopened'; readonly error: ErrorData }
+  /** A token of every lane; the next is computed when this one was heard. */
   | { readonly type: 'step'; readonly id: number; readonly step: Step }
   | { readonly type: 'progress'; readonly id: number; readonly done: number; readonly total: number }
   /** What a job says of itself. */

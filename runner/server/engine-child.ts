@@ -1,4 +1,3 @@
-import { parentPort } from 'node:worker_threads';
 import type { Engine, LoadProgress } from '../../src/engine/engine.ts';
 import type { ResultStore } from '../../src/captures/result-store.ts';
 import { TillerError } from '../../src/errors/error.ts';
@@ -9,12 +8,13 @@ import { version } from '../version.ts';
 import { openFolder } from '../../src/store/folder.ts';
 import { openEngine } from '../open-engine.ts';
 import type { Output } from '../output.ts';
+import { childPort } from './child-port.ts';
 import { serveEngine } from './engine-session.ts';
-import type { ThreadModel } from './thread-protocol.ts';
+import type { EngineModel } from './engine-protocol.ts';
 
-/** Entry of an engine's thread. */
+/** Entry of an engine's process. */
 
-/** What loading says is for the log of a command line; a thread has none. */
+/** What loading says is for the log of a command line; its process has none. */
 const quiet: Output = {
   json: true,
   text: () => undefined,
@@ -26,7 +26,7 @@ const quiet: Output = {
 
 let held: { readonly files: ModelFiles; readonly results: ResultStore } | null = null;
 
-async function open(model: ThreadModel, onProgress: (progress: LoadProgress) => void): Promise<Engine> {
+async function open(model: EngineModel, onProgress: (progress: LoadProgress) => void): Promise<Engine> {
   const { signal } = new AbortController();
   const opened = await openModel(openFolder(model.folder), signal, model.weights ?? undefined);
   const place = { folder: model.folder, ...(model.weights === null ? {} : { weights: model.weights }) };
@@ -42,8 +42,7 @@ async function open(model: ThreadModel, onProgress: (progress: LoadProgress) => 
   );
 }
 
-if (!parentPort) throw new Error('this file is the entry of a worker thread');
-serveEngine(parentPort, {
+serveEngine(childPort(), {
   open,
   runJob: (engine, job, units, report, signal) => {
     if (!held) throw new TillerError('internal', { problem: 'a job came before its model' });
