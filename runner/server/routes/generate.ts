@@ -13,7 +13,7 @@ import { generateWork } from '../requests.ts';
 import { checked } from '../route.ts';
 import type { Runner } from '../runner.ts';
 
-/** Milliseconds between two signs of life; a client that answers none of them is gone. */
+/** Milliseconds between two signs of life; a client that does not answer one until the next is gone, or reads nothing. */
 const BEAT = 10_000;
 
 /** Depth of a message: a graph's selectors nest. */
@@ -74,7 +74,7 @@ class Session {
   }
 
   #beat(): void {
-    if (!this.#answered) return this.socket.terminate();
+    if (!this.#answered) return this.#fail(new TillerError('runner/slow-client'));
     this.#answered = false;
     this.socket.ping();
     this.#send({ type: 'beat' });
@@ -116,22 +116,21 @@ class Session {
     this.#finish(closeCodes.done);
   }
 
-  /** A client that does not read gets a bounded backlog and a bounded time. */
+  /** A client that does not read gets a bounded backlog and a bounded time; why it was let go is the last that it reads. */
   #send(message: Readonly<Record<string, unknown>>): void {
     const { socket } = this;
     if (this.#finished || socket.readyState !== socket.OPEN) return;
     if (socket.bufferedAmount > this.runner.config.limits.backlog) {
       this.log.warn({ model: this.model }, 'a client does not read; it is let go');
-      this.#end();
-      socket.terminate();
-      return;
+      return this.#fail(new TillerError('runner/slow-client'));
     }
     socket.send(JSON.stringify(message));
   }
 
   #fail(error: TillerError): void {
     if (this.#finished) return;
-    this.#send({ type: 'error', error: error.toJSON() });
+    const { socket } = this;
+    if (socket.readyState === socket.OPEN) socket.send(JSON.stringify({ type: 'error', error: error.toJSON() }));
     this.#finish(error.code === 'internal' ? closeCodes.failed : closeCodes.refused);
     this.#abort.abort();
   }
