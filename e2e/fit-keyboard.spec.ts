@@ -1,6 +1,6 @@
 import { expect, test } from '@playwright/test';
 import { done, examples } from './fit-page.ts';
-import { broken, ready, watch, withSettings } from './lab.ts';
+import { broken, ready, tabTo, watch, withSettings } from './lab.ts';
 
 test('a fit can be made and read with the keyboard, and axe finds nothing in any state', async ({ page }) => {
   test.setTimeout(480_000);
@@ -9,41 +9,34 @@ test('a fit can be made and read with the keyboard, and axe finds nothing in any
   await page.goto('./#/fit');
   await ready(page);
   const press = (key: string): Promise<void> => page.keyboard.press(key);
-  const tabTo = async (selector: string): Promise<void> => {
-    for (let i = 0; i < 90; i += 1) {
-      if (await page.evaluate((wanted) => document.activeElement?.matches(wanted) ?? false, selector)) return;
-      await press('Tab');
-    }
-    throw new Error(`Tab never comes to ${selector}`);
-  };
 
   await test.step('examples', async () => {
     await page.locator('main').focus();
-    await tabTo('#examples');
+    await tabTo(page, '#examples');
     await page.keyboard.insertText(examples);
     await expect(page.getByText('24 examples')).toBeVisible();
     expect(await broken(page)).toEqual([]);
   });
 
   await test.step('what is tried', async () => {
-    await tabTo('details[data-part=sweep] > summary');
+    await tabTo(page, 'details[data-part=sweep] > summary');
     await press('Enter');
-    await tabTo('[data-field=strengths]');
+    await tabTo(page, '[data-field=strengths]');
     await page.keyboard.insertText('0.25, 0.5');
-    await tabTo('[data-field=counts]');
+    await tabTo(page, '[data-field=counts]');
     await page.keyboard.insertText('1, 2');
     await press('Tab');
     await page.getByLabel('What it costs is measured on').selectOption('own');
-    await tabTo('[data-field=neutral]');
+    await tabTo(page, '[data-field=neutral]');
     await page.keyboard.insertText('The cat sat on the mat.\nHe went to the shop.');
-    await tabTo('button.primary');
+    await tabTo(page, 'button.primary');
     await expect(page.getByRole('button', { name: 'Fit', exact: true })).toBeFocused();
     await press('Enter');
     await done(page);
   });
 
   await test.step('heads, and one of them closely', async () => {
-    await tabTo('[data-row]');
+    await tabTo(page, '[data-row]');
     await press('Home');
     for (let layer = 0; layer < 6; layer += 1) await press('ArrowUp');
     await press('ArrowDown');
@@ -52,20 +45,20 @@ test('a fit can be made and read with the keyboard, and axe finds nothing in any
     await press('Enter');
     await expect(page.getByRole('heading', { name: 'Close up: layer 1, head 0' })).toBeVisible();
     await expect(page.getByRole('option', { name: /row: / }).first()).toBeVisible({ timeout: 60_000 });
-    await tabTo('[role=option]');
+    await tabTo(page, '[role=option]');
     await press('ArrowRight');
     await expect(page.locator('[data-order="1"]').first()).toBeFocused();
   });
 
   await test.step('the sweep', async () => {
-    await tabTo('[data-key]');
+    await tabTo(page, '[data-key]');
     await press('ArrowRight');
     await press('ArrowUp');
     await expect(page.locator('[data-key="0.5,2"]')).toBeFocused();
     await expect(page.locator('[data-key="0.5,2"]')).toHaveAccessibleName(/Strength ×0.5, 2 heads: gain .* KL /);
     await press('Enter');
     await expect(page.getByText('Picked by you: 2 heads at ×0.5')).toBeVisible();
-    await tabTo('[role=listbox] [data-order]');
+    await tabTo(page, '[role=listbox] [data-order]');
     await press('End');
   });
 

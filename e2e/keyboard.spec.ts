@@ -1,5 +1,5 @@
 import { expect, test } from '@playwright/test';
-import { cell, finished, maxTokens, ready, tokens, watch, withSettings } from './lab.ts';
+import { cell, finished, maxTokens, ready, tabTo, tokens, watch, withSettings } from './lab.ts';
 
 test('everything on the Steer page can be done with the keyboard', async ({ page }) => {
   watch(page);
@@ -8,17 +8,10 @@ test('everything on the Steer page can be done with the keyboard', async ({ page
   await ready(page);
   await maxTokens(page, 5);
   const press = (key: string): Promise<void> => page.keyboard.press(key);
-  const tabTo = async (selector: string): Promise<void> => {
-    for (let i = 0; i < 60; i += 1) {
-      if (await page.evaluate((wanted) => document.activeElement?.matches(wanted) ?? false, selector)) return;
-      await press('Tab');
-    }
-    throw new Error(`Tab never comes to ${selector}`);
-  };
 
   await test.step('write a prompt and generate', async () => {
     await page.locator('body').press('Tab');
-    await tabTo('textarea.prompt');
+    await tabTo(page, 'textarea.prompt');
     await press('Control+a');
     await page.keyboard.type('A cat sat on a mat.');
     await press('Control+Enter');
@@ -27,14 +20,14 @@ test('everything on the Steer page can be done with the keyboard', async ({ page
   });
 
   await test.step('look at single words', async () => {
-    await tabTo('[role=listbox]');
+    await tabTo(page, '[role=listbox]');
     await press('ArrowRight');
     await press('ArrowRight');
     await expect(page.getByText(/^Token 3,/)).toBeVisible();
   });
 
   await test.step('change strength', async () => {
-    await tabTo('#strength');
+    await tabTo(page, '#strength');
     await press('ArrowRight');
     await expect(page.getByLabel('Strength, as a number')).toHaveValue('1.05');
     await press(']');
@@ -42,7 +35,7 @@ test('everything on the Steer page can be done with the keyboard', async ({ page
   });
 
   await test.step('pick heads, a range, a row, a column', async () => {
-    await tabTo('[data-cell]');
+    await tabTo(page, '[data-cell]');
     await press('Home');
     const untouched = page.locator('[data-row][aria-selected="true"]');
     const before = await untouched.count();

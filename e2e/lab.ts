@@ -26,6 +26,15 @@ export function watch(page: Page): void {
   });
 }
 
+/** Presses Tab until what has the focus is this. */
+export async function tabTo(page: Page, selector: string): Promise<void> {
+  for (let i = 0; i < 120; i += 1) {
+    if (await page.evaluate((wanted) => document.activeElement?.matches(wanted) ?? false, selector)) return;
+    await page.keyboard.press('Tab');
+  }
+  throw new Error(`Tab never comes to ${selector}`);
+}
+
 export const ready = (page: Page): Promise<void> => expect(page.locator('.dot.ready')).toBeVisible({ timeout: 150_000 });
 
 export async function maxTokens(page: Page, count: number): Promise<void> {

@@ -3,7 +3,7 @@ import type { FitReport } from '../fit/report.ts';
 import { defaultRecipe } from '../fit/recipe.ts';
 import { compareFits, describeSide, fitsTable } from './fit-comparison.ts';
 import { defaultChoice } from './fit-choice.ts';
-import type { FitResult } from './fit-result.ts';
+import { fittedElsewhere, type FitResult } from './fit-result.ts';
 import { sweepPoint } from './figures/test-points.ts';
 
 function fitOf(modelLabel: string, change: Partial<FitReport> = {}, sha256 = 'e1'): FitResult {
@@ -62,6 +62,17 @@ describe('two fits side by side', () => {
     expect(compareFits(fitOf('a'), fitOf('b', {}, 'e2')).notes).toContain('The examples differ.');
     expect(compareFits(fitOf('a'), fitOf('b', { recipe: { ...defaultRecipe, seed: 1 } })).notes).toContain('The recipes differ.');
     expect(compareFits(fitOf('a'), fitOf('b', { effectUnit: 'log-odds' })).notes.join(' ')).toContain('different units');
+  });
+
+  it('say of the same weights in two places how far their numbers are apart', () => {
+    const [here, there] = [fitOf('small'), { ...fitOf('small on a runner'), identity: 'small' }];
+    expect(fittedElsewhere(here, there)).toBe(true);
+    expect(fittedElsewhere(here, here)).toBe(false);
+    expect(compareFits(here, there).notes).toEqual(['The weights are the same, and so are the gains of all conditions that both tried.']);
+    const moved = fitOf('small on a runner', { sweep: [sweepPoint(0, 2, 0, 0), sweepPoint(0.5, 1, 0.19, 0.05)] });
+    expect(compareFits(here, { ...moved, identity: 'small' }).notes.join(' ')).toContain('differ by 0.01 nats at most');
+    const other = fitOf('small on a runner', { sweep: [sweepPoint(0.25, 1, 0.19, 0.05)] });
+    expect(compareFits(here, { ...other, identity: 'small' }).notes).toEqual(['The weights are the same.']);
   });
 
   it('become a table with every condition of both', () => {

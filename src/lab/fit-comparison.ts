@@ -43,12 +43,26 @@ export function compareFits(before: FitResult, now: FitResult): FitComparison {
   const [a, b] = [before.outcome.report, now.outcome.report];
   if (a.effectUnit !== b.effectUnit)
     notes.push(`Effects are in different units (${a.effectUnit || 'none'} and ${b.effectUnit || 'none'}): compare signs, not sizes.`);
-  if (placesName(a.method.places) === 'heads')
+  if (before.identity === now.identity) notes.push(sameWeights(a, b));
+  else if (placesName(a.method.places) === 'heads')
     notes.push('Heads of the same number are different heads: a model has its own. Costs are in nats a token of that model.');
   return { sides: [comparedFit(before), comparedFit(now)], notes };
 }
 
 const number = (value: number): string => formatNumber(value, 3);
+
+/** The same weights in two places should give the same numbers. */
+function sameWeights(before: FitReport, now: FitReport): string {
+  const gaps = now.sweep.flatMap(({ strength, layer, count, gain }) => {
+    const other = before.sweep.find((point) => point.strength === strength && point.layer === layer && point.count === count);
+    return other && strength !== 0 ? [Math.abs(gain.value - other.gain.value)] : [];
+  });
+  if (gaps.length === 0) return 'The weights are the same.';
+  const gap = Math.max(...gaps);
+  return gap === 0
+    ? 'The weights are the same, and so are the gains of all conditions that both tried.'
+    : `The weights are the same; gains of the conditions that both tried differ by ${number(gap)} ${now.effectUnit} at most (other arithmetic rounds otherwise).`;
+}
 
 /** Every condition of both sweeps and both tests, one a row. */
 export function fitsTable({ sides, notes }: FitComparison): DataTable {

@@ -25,7 +25,7 @@ export async function followFit(client: JobsClient, id: string, { onEvent, onVie
     last = event.view;
     onView(last);
     const { progress } = last;
-    if (progress && progress.stage !== 'loading' && progress.stage !== 'scoring')
+    if (progress && !last.cancelling && progress.stage !== 'loading' && progress.stage !== 'scoring')
       onEvent({ ...progress, type: 'progress', stage: progress.stage });
   }
   if (signal.aborted || !last || !jobEnded(last.state) || last.state === 'cancelled') throw new TillerError('request/aborted');

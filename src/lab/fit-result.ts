@@ -33,6 +33,10 @@ export function receiptTime({ outcome }: Pick<FitResult, 'outcome'>): string {
   return typeof made === 'string' ? made : '';
 }
 
+/** Whether two fits are of different models, or of the same in different places. */
+export const fittedElsewhere = (a: Pick<FitResult, 'identity' | 'modelLabel'>, b: Pick<FitResult, 'identity' | 'modelLabel'>): boolean =>
+  a.identity !== b.identity || a.modelLabel !== b.modelLabel;
+
 /** What the places of a report are called. */
 export function placesName(places: readonly PlaceScore[]): 'heads' | 'layers' | 'elements' | 'places' {
   const [first] = places;

@@ -17,7 +17,7 @@ import { recipeFor, type Effort } from '../fit-effort.ts';
 import { fitJob, strangersFit, type SentJob } from '../fit-job.ts';
 import { fitOfJob, followFit } from '../fit-on-runner.ts';
 import { describeFitProgress, stageTitle, type FitProgress } from '../fit-progress.ts';
-import { chanceOf, readResult, receiptTime, type FitResult } from '../fit-result.ts';
+import { chanceOf, fittedElsewhere, readResult, receiptTime, type FitResult } from '../fit-result.ts';
 import { importedGraph } from '../import-graph.ts';
 import { progressWords, stateWords } from '../job-words.ts';
 import { Rate } from '../progress-text.ts';
@@ -64,7 +64,7 @@ class Fit {
   reused = $state.raw<readonly string[]>([]);
   error = $state.raw<ErrorData | null>(null);
   result = $state.raw<FitResult | null>(null);
-  /** The last result of another model, to be looked at beside this one. */
+  /** The last result of another model or place, to be looked at beside this one. */
   previous = $state.raw<FitResult | null>(null);
   /** Point of the sweep to take along instead of the recommended one. */
   picked = $state.raw<SweepPoint | null>(null);
@@ -270,7 +270,7 @@ class Fit {
     writeStored('fit.job', job);
     const onView = (view: JobView): void => {
       jobs.take(job.address, view);
-      if (view.state === 'queued') this.progress = { text: `on the runner: ${stateWords(view)}`, share: null };
+      if (view.state === 'queued' || view.cancelling) this.progress = { text: `on the runner: ${stateWords(view)}`, share: null };
       else if (view.progress?.stage === 'loading') this.progress = progressWords(view.progress, null);
     };
     try {
@@ -314,7 +314,7 @@ class Fit {
   ): Promise<void> {
     this.result = { version: 1, choice, asked, outcome, set, modelLabel, identity, chance };
     this.state = 'done';
-    if (before && before.identity !== identity) await this.#keepPrevious(before);
+    if (before && fittedElsewhere(before, this.result)) await this.#keepPrevious(before);
     if (!(await writeKept('fit.result', this.result))) this.#refuse();
   }
 

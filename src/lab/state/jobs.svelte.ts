@@ -94,6 +94,7 @@ class Jobs {
     const dropped = this.#sent.slice(most);
     this.#sent = this.#sent.slice(0, most);
     for (const row of dropped) void writeKept(`job.${row.id}`, null);
+    this.#hide(this.#hidden.filter((key) => key !== keyOf(address, view.id)));
     const kept = writeStored('jobs', this.#sent) && (await writeKept(`job.${view.id}`, sent));
     if (!kept) notices.say('The browser refuses to keep which job this is: look at it on the Jobs page before you leave.');
     this.take(address, view);
@@ -183,13 +184,17 @@ class Jobs {
     return this.client(address).result(id);
   }
 
+  #hide(keys: readonly string[]): void {
+    this.#hidden = keys;
+    writeStored('jobs.hidden', keys);
+  }
+
   /** Takes an ended job off the list of this page; the runner keeps it. */
   forget({ address, id }: Pick<KnownJob, 'address' | 'id'>): void {
     this.#sent = this.#sent.filter((row) => keyOf(row.address, row.id) !== keyOf(address, id));
     this.#views = Object.fromEntries(Object.entries(this.#views).filter(([key]) => key !== keyOf(address, id)));
-    this.#hidden = [keyOf(address, id), ...this.#hidden].slice(0, mostHidden);
+    this.#hide([keyOf(address, id), ...this.#hidden].slice(0, mostHidden));
     writeStored('jobs', this.#sent);
-    writeStored('jobs.hidden', this.#hidden);
     void writeKept(`job.${id}`, null);
   }
 }
