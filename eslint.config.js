@@ -11,11 +11,12 @@ import svelteConfig from './svelte.config.js';
 const base = ['errors', 'formats', 'graph', 'model'];
 const layers = {
   errors: { code: [], types: [] },
+  wasm: { code: [], types: [] },
   formats: { code: ['errors'], types: [] },
   graph: { code: ['errors', 'formats'], types: [] },
   model: { code: ['errors', 'formats', 'graph'], types: [] },
-  engine: { code: base, types: [] },
-  stats: { code: ['errors'], types: [] },
+  engine: { code: [...base, 'wasm'], types: [] },
+  stats: { code: ['errors', 'wasm'], types: [] },
   examples: { code: [...base, 'stats'], types: [] },
   captures: { code: [...base, 'stats', 'examples'], types: ['engine'] },
   methods: { code: [...base, 'stats', 'examples', 'captures'], types: [] },

@@ -20,5 +20,7 @@ export async function nodeOnnxRuntime(): Promise<OnnxRuntime> {
     memory: null,
     weightsApart: false,
     expandsWeights: false,
+    // Its kernels use wider vectors than WebAssembly has.
+    kernels: null,
   };
 }

@@ -8,7 +8,9 @@ import { TillerError } from '../src/errors/error.ts';
 import { chooseEngine, type BrowserEngine } from '../src/lab/engine-choice.ts';
 import type { DeviceReport } from '../src/lab/engine-protocol.ts';
 import type { HostEnvironment } from '../src/lab/model-access.ts';
+import { expandsTo32 } from '../src/model/cpu-memory.ts';
 import { openModel, type ModelFiles } from '../src/model/model.ts';
+import type { ModelSpec } from '../src/model/spec.ts';
 import { resultsOpfs } from '../src/store/results-opfs.ts';
 import { browserModels } from './browser-models.ts';
 import { findAdapter } from './webgpu-probe.ts';
@@ -36,8 +38,14 @@ async function describeDevice(): Promise<DeviceReport> {
 const asError = (cause: unknown): TillerError =>
   cause instanceof TillerError ? cause : new TillerError('device/no-adapter', { reason: String(cause) });
 
-/** The page measures with the engine that writes, so nothing is rounded to int8 unless that is what the weights are. */
-const onCpu = (options: LoadOptions): LoadOptions => ({ ...options, precision: 'f32' });
+/**
+ * The page measures with the engine that writes, so nothing is rounded to int8 where that can be helped: f32 weights are the fastest there
+ * are in WebAssembly, as long as they fit. Larger models would take seconds a token without.
+ */
+const onCpu = (spec: ModelSpec, options: LoadOptions): LoadOptions =>
+  options.quantization === undefined || options.quantization === 'none' || expandsTo32(spec, options.quantization)
+    ? { ...options, precision: 'f32' }
+    : options;
 
 async function webgpu({ spec, source }: ModelFiles, options: LoadOptions): Promise<Engine> {
   await findAdapter();
@@ -52,7 +60,7 @@ async function onnx({ spec, source }: ModelFiles, options: LoadOptions): Promise
     if (progress.stage !== 'compile') options.onProgress?.(progress);
   };
   try {
-    return await createOnnxEngine(spec, source, runtime, { ...onCpu(options), onProgress });
+    return await createOnnxEngine(spec, source, runtime, { ...onCpu(spec, options), onProgress });
   } catch (cause) {
     // What is not ours is ONNX Runtime's: a browser without SIMD in WebAssembly, for one.
     if (cause instanceof TillerError) throw cause;
@@ -65,7 +73,7 @@ async function reference({ spec, source, weightBytes }: ModelFiles, options: Loa
     const reason = `the model's weights are ${mebibytes(weightBytes)}, and it is given ${mebibytes(referenceLimit)} at most`;
     throw new TillerError('request/engine', { engine: 'reference', reason });
   }
-  return createReferenceEngine(spec, source, onCpu(options));
+  return createReferenceEngine(spec, source, { ...options, precision: 'f32' });
 }
 
 const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MiB`;

@@ -4,6 +4,7 @@ import { fastestThreads } from '../src/engine/onnx/threads.ts';
 import { wasmRuntime, type WasmOptions } from '../src/engine/onnx/wasm-runtime.ts';
 import { TillerError } from '../src/errors/error.ts';
 import type { ModelSpec } from '../src/model/spec.ts';
+import { browserKernels } from './kernel-threads.ts';
 import type { ThreadProbe, ThreadProbeAnswer } from './thread-probe.worker.ts';
 import glue from 'onnxruntime-web/ort-wasm-simd-threaded.mjs?url';
 import wasm from 'onnxruntime-web/ort-wasm-simd-threaded.wasm?url';
@@ -41,7 +42,7 @@ export async function webOnnxRuntime(
 async function load(spec: ModelSpec, onProgress: (progress: LoadProgress) => void, signal: AbortSignal): Promise<OnnxRuntime> {
   const [ort, wasmBinary] = await Promise.all([import('onnxruntime-web/wasm'), download(onProgress, signal)]);
   const options: WasmOptions = { wasmPaths: { mjs: new URL(glue, self.location.href).href }, wasmBinary };
-  return wasmRuntime(ort, { ...options, threads: await chooseThreads(spec, options, onProgress) });
+  return wasmRuntime(ort, { ...options, threads: await chooseThreads(spec, options, onProgress), kernels: browserKernels() });
 }
 
 async function download(onProgress: (progress: LoadProgress) => void, signal: AbortSignal): Promise<ArrayBuffer> {

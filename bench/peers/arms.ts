@@ -62,6 +62,8 @@ export function armsFor(device: DeviceKind, parameters: number): Arm[] {
   const large = isLarge(parameters);
   return arms.filter(({ gpu, kind, place }) => {
     if (gpu) return !large && (place === 'Node' || device === 'swiftshader');
-    return device === 'lavapipe' && !(large && (place === 'Chromium' || kind === 'tiller-wasm'));
+    // A page's other engines take seconds a token with so many weights.
+    const slow = large && (place === 'Chromium' ? kind === 'transformers' : kind === 'tiller-wasm');
+    return device === 'lavapipe' && !slow;
   });
 }

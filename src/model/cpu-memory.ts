@@ -19,6 +19,9 @@ export const DEFAULT_CONTEXT = 4096;
 /** ONNX Runtime itself, and what allocation wastes: measured 14 MiB before the first weight. */
 const RUNTIME_BYTES = 64 * 2 ** 20;
 
+/** Of 32 inputs of eight outputs, as engine/onnx/kernels/layout.ts has them. */
+const wovenBytes = { q4: 144, q8: 272 } as const;
+
 const dtypeBytes: Readonly<Record<TensorDtype, number>> = { F32: 4, F16: 2, BF16: 2 };
 
 /** Whether quantised weights are kept as the f32 weights that they stand for, where products with them are slower. */
@@ -44,6 +47,8 @@ interface NeedOptions {
   readonly stored: TensorDtype;
   /** Tokens. */
   readonly context: number;
+  /** Whether quantised weights are for our own kernels, in memories of their own with scales in half precision. @default true */
+  readonly woven?: boolean;
 }
 
 /** Bytes. */
@@ -52,9 +57,10 @@ export function wasmNeeded(spec: ModelSpec, options: NeedOptions): WasmNeed {
 }
 
 /** With weights kept as asked for. */
-function needed(spec: ModelSpec, { quantization: kept, stored, context }: NeedOptions): WasmNeed {
+function needed(spec: ModelSpec, { quantization: kept, stored, context, woven = true }: NeedOptions): WasmNeed {
   const bytes = (rows: number, cols: number, kind: Quantization): number => {
     const groups = groupsOf(cols);
+    if (kept !== 'none' && kind !== 'none' && woven) return Math.ceil(rows / 8) * groups * wovenBytes[kind];
     // Scales are widened to f32; int8 in f32 arithmetic is two int4 products with scales of their own.
     if (kind === 'q4') return rows * groups * (GROUP / 2 + 4);
     return kind === 'q8' ? rows * groups * (GROUP + 8) : 4 * rows * cols;

@@ -1,4 +1,4 @@
-import { add, advance, f32x4, f64x2, FunctionBuilder, get, i32, i64x2, set, v128, wasmModule, type Code } from './wasm-assembler.ts';
+import { add, advance, f32x4, f64x2, FunctionBuilder, get, i32, i64x2, set, v128, wasmModule, type Code } from '../wasm/assembler.ts';
 
 /**
  * The two loops that fitting probes is made of, for one head and several seeds at once. Rows lie in blocks, in each block feature by feature, so that four rows

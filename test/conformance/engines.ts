@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Engine } from '../../src/engine/engine.ts';
 import { createOnnxEngine } from '../../src/engine/onnx/index.ts';
+import type { KernelHost } from '../../src/engine/onnx/kernels/products.ts';
 import { wasmRuntime, type OnnxWeb } from '../../src/engine/onnx/wasm-runtime.ts';
 import type { LoadOptions } from '../../src/engine/options.ts';
 import { createReferenceEngine } from '../../src/engine/reference/index.ts';
@@ -8,6 +9,7 @@ import { createWebGpuEngine } from '../../src/engine/webgpu/index.ts';
 import type { ModelSpec } from '../../src/model/spec.ts';
 import type { WeightSource } from '../../src/model/weights.ts';
 import { nodeOnnxRuntime } from '../../runner/onnx-host.ts';
+import { nodeKernels } from '../kernel-threads.ts';
 import type { TestDevice } from '../devices.ts';
 import type { DeviceKind } from '../vulkan.ts';
 
@@ -113,14 +115,32 @@ const onnxRow = (name: string, accuracy: Accuracy, precision: 'f32' | 'auto', sc
 });
 
 export const onnxEngine = onnxRow('onnx f32 on the CPU', cpu, 'f32');
-export const onnxInt8Engine = onnxRow('onnx with int8 activations on the CPU', cpuInt8, 'auto', {
+const quantizedGoldens: Scope = {
   reason: 'weights are quantised in one model only',
   goldens: ['llama_quantized'],
   cases: null,
   prompts: 1,
   invariants: [],
   trained: [],
+};
+export const onnxInt8Engine = onnxRow('onnx with int8 activations on the CPU', cpuInt8, 'auto', quantizedGoldens);
+
+/**
+ * Our own kernels for quantised weights, as a page has them for models that are too large to be expanded; here in Node, with what ONNX
+ * Runtime is for everything else.
+ */
+const kernelRow = (name: string, kernels: () => KernelHost): EngineUnderTest => ({
+  name,
+  accuracy: cpuInt8,
+  open: async (spec, source, options = {}) =>
+    createOnnxEngine(spec, source, { ...(await nodeOnnxRuntime()), kernels: kernels() }, { now, threads: 1, ...options }),
+  scope: quantizedGoldens,
 });
+
+export const kernelEngines = [
+  kernelRow('own kernels with relaxed SIMD', () => nodeKernels(2)),
+  kernelRow('own kernels without relaxed SIMD', () => nodeKernels(1, false)),
+];
 
 /** WebAssembly, as a page without WebGPU has it; here in Node. */
 export const onnxWasmEngine = (ort: OnnxWeb): EngineUnderTest => ({

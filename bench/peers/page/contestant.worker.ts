@@ -5,6 +5,7 @@ import { wasmRuntime } from '../../../src/engine/onnx/wasm-runtime.ts';
 import { createWebGpuEngine } from '../../../src/engine/webgpu/index.ts';
 import { openModel, type ModelFiles } from '../../../src/model/model.ts';
 import type { FileAccess } from '../../../src/model/files.ts';
+import { browserKernels } from '../../../workers/kernel-threads.ts';
 import { takeTurn, type Contestant, type ContestantKind, type ContestantTask, type Turn } from '../contestant.ts';
 import { builderFiles } from '../builder-files.ts';
 import { onnxRuntimeContestant } from '../onnxruntime-contestant.ts';
@@ -47,7 +48,8 @@ const openers: Readonly<Partial<Record<ContestantKind, (task: ContestantTask) =>
     const ort = await import('onnxruntime-web/wasm');
     const { spec, source } = await opened(model);
     const chosen = { count: threads ?? 1, line: `${threads ?? 1} threads, as asked for` };
-    const runtime = wasmRuntime(ort, { threads: chosen, wasmPaths: absolute('/ort/') });
+    const kernels = browserKernels(chosen.count);
+    const runtime = wasmRuntime(ort, { threads: chosen, wasmPaths: absolute('/ort/'), kernels });
     return tillerContestant(await createOnnxEngine(spec, source, runtime, { quantization, now }), 'Tiller, ONNX engine');
   },
   async 'onnxruntime-webgpu'({ model, quantization }) {

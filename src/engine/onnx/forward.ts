@@ -7,8 +7,7 @@ import { throwIfAborted } from '../request.ts';
 import type { KvCache } from './cache.ts';
 import { embedRow } from './embedding.ts';
 import type { OnnxModel } from './model.ts';
-import type { Piece, Values } from './runtime.ts';
-import type { Runnable } from './split-piece.ts';
+import type { Arrays, Runnable } from './runnable.ts';
 import type { Scratch } from './scratch.ts';
 
 /** Consecutive positions of one slot of the cache, which holds everything before them. */
@@ -39,8 +38,6 @@ export interface ForwardCall {
   readonly until?: { readonly point: PointName; readonly layer: number };
   readonly signal?: AbortSignal;
 }
-
-type Arrays = Readonly<Record<string, Float32Array>>;
 
 /**
  * One forward pass over rows of any sequences. Products take all rows together; attention takes the segments one after another. Edits
@@ -164,7 +161,7 @@ class Pass {
 
   /** x += block(inner), norm in between where there is one. Where somebody looks at the block's output the sum is made here. */
   private async add(
-    piece: Piece,
+    piece: Runnable,
     point: 'attn_out' | 'mlp_out',
     layer: number,
     inner: Float32Array,
@@ -246,19 +243,6 @@ class Pass {
     // In WebAssembly a run ends before anything else is heard.
     if (this.pause.due()) await this.pause.turn();
     throwIfAborted(this.call.signal);
-    const { Tensor } = this.model.runtime;
-    // Here one row after another is faster than all at once.
-    const step = rows <= this.model.rowByRow ? 1 : rows;
-    for (let row = 0; row < rows; row += step) {
-      const tensors = (arrays: Arrays): Values =>
-        Object.fromEntries(
-          Object.entries(arrays).map(([name, data]) => {
-            const width = data.length / rows;
-            const part = step === rows ? data : data.subarray(row * width, (row + step) * width);
-            return [name, new Tensor('float32', part, [step, width])];
-          }),
-        );
-      await piece.run(tensors(inputs), tensors(outputs));
-    }
+    await piece.run(rows, inputs, outputs);
   }
 }

@@ -26,6 +26,9 @@ import { generate } from './generate.ts';
 import { loadModel, type OnnxModel } from './model.ts';
 import type { OnnxOptions } from './options.ts';
 import { WeightReader } from './read-weights.ts';
+import type { ProductSizes } from './kernels/arena.ts';
+import { STRAND } from './kernels/layout.ts';
+import { Products } from './kernels/products.ts';
 import type { OnnxRuntime } from './runtime.ts';
 import { score } from './score.ts';
 import { measureThreads } from './threads.ts';
@@ -54,7 +57,8 @@ export async function createOnnxEngine(spec: ModelSpec, source: WeightSource, ru
   // Like f16 on a GPU, int8 activations are for who did not ask for f32.
   const level = options.precision === 'f32' ? 0 : 4;
   const expand = runtime.expandsWeights && expandsTo32(spec, quantization);
-  if (runtime.memory !== null) mustFit(spec, source, runtime.memory, { quantization, context: maxContext });
+  if (runtime.memory !== null)
+    mustFit(spec, source, runtime.memory, { quantization, context: maxContext, woven: level === 4 && runtime.kernels !== null });
   const reader = new WeightReader(
     spec,
     source,
@@ -66,6 +70,9 @@ export async function createOnnxEngine(spec: ModelSpec, source: WeightSource, ru
   const threads = options.threads
     ? { count: options.threads, line: `${options.threads} threads, as asked for` }
     : await measureThreads(runtime, spec, expand ? 'none' : quantization, level, options.now);
+  // Where weights are expanded, or nothing may be rounded, ONNX Runtime's kernels are the ones that do that.
+  const rounds = quantization !== 'none' && !expand && level === 4;
+  const products = rounds && runtime.kernels ? new Products(runtime.kernels, productSizes(spec)) : null;
   const model = await loadModel({
     context: { spec, level },
     runtime,
@@ -74,13 +81,19 @@ export async function createOnnxEngine(spec: ModelSpec, source: WeightSource, ru
     reader,
     positions: maxContext,
     headPieceBytes: options.headPieceBytes ?? HEAD_PIECE_BYTES,
+    products,
+    now: options.now,
     onPiece: (done, total) => options.onProgress?.({ stage: 'compile', done, total, unit: 'kernels' }),
     signal: options.signal,
   });
   try {
-    const rounded = quantization !== 'none' && !expand && level === 4;
-    const info = describe(model, source.identity, maxContext, quantization, rounded ? 'int8' : 'f32', [
-      products(quantization, level, expand),
+    const info = describe(model, source.identity, maxContext, quantization, rounds ? 'int8' : 'f32', [
+      productsLine(quantization, level, expand),
+      ...(model.kernelThreads === null
+        ? []
+        : [
+            `products of quantised weights: Tiller's own WebAssembly kernels${runtime.kernels?.relaxed ? ' with relaxed SIMD' : ''}, ${model.kernelThreads}`,
+          ]),
       threads.line,
       `${runtime.name}; prefill ${MAX_ROWS} rows a call`,
     ]);
@@ -95,12 +108,18 @@ export async function createOnnxEngine(spec: ModelSpec, source: WeightSource, ru
   }
 }
 
+/** The largest operands of the pieces, with room for rows that fill strands up. */
+function productSizes({ hidden, intermediate, heads, kvHeads, headDim, vocab }: ModelSpec): ProductSizes {
+  const outputs = Math.max(vocab, 2 * intermediate, (heads + 2 * kvHeads) * headDim, hidden) + 3 * STRAND;
+  return { inputs: Math.max(hidden, heads * headDim, intermediate), outputs };
+}
+
 /** Counts before anything is allocated. @throws device/wasm-memory */
 function mustFit(
   spec: ModelSpec,
   source: WeightSource,
   limit: number,
-  options: { readonly quantization: ModelInfo['quantization']; readonly context: number },
+  options: { readonly quantization: ModelInfo['quantization']; readonly context: number; readonly woven: boolean },
 ): void {
   const stored = [...source.tensors.values()].find(({ shape }) => shape.length === 2)?.dtype ?? 'F32';
   const { weights, packing, working, total } = wasmNeeded(spec, { ...options, stored });
@@ -109,7 +128,7 @@ function mustFit(
   throw new TillerError('device/wasm-memory', { needed, weights: kept, more, limit: `${limit / 2 ** 30} GiB` });
 }
 
-function products(quantization: ModelInfo['quantization'], level: number, expand: boolean): string {
+function productsLine(quantization: ModelInfo['quantization'], level: number, expand: boolean): string {
   if (quantization === 'none') return 'products: f32; 16-bit weights are widened at load';
   if (expand) return `products: f32, with the weights that ${quantization} stands for, which is faster here`;
   const activations =

@@ -1,5 +1,6 @@
 import type { InferenceSession, InferenceSessionFactory, Tensor, TensorConstructor } from 'onnxruntime-common';
 import { TillerError } from '../../errors/error.ts';
+import type { KernelHost } from './kernels/products.ts';
 import type { PieceModel } from './model-proto.ts';
 
 /**
@@ -29,6 +30,8 @@ export interface OnnxRuntime {
   readonly weightsApart: boolean;
   /** Whether products with quantised weights are slower than with the f32 weights that they stand for. */
   readonly expandsWeights: boolean;
+  /** What our own kernels for quantised weights need; null: ONNX Runtime computes all products. */
+  readonly kernels: KernelHost | null;
 }
 
 export interface ThreadChoice {

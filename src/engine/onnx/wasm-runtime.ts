@@ -1,5 +1,6 @@
 import type { Env, InferenceSessionFactory, TensorConstructor } from 'onnxruntime-common';
 import { WASM_MEMORY } from '../../model/cpu-memory.ts';
+import type { KernelHost } from './kernels/products.ts';
 import type { OnnxRuntime, ThreadChoice } from './runtime.ts';
 
 /** What of onnxruntime-web is used; its `wasm` entry has all of it. */
@@ -16,13 +17,15 @@ export interface WasmOptions {
   readonly wasmPaths?: Env.WebAssemblyFlags['wasmPaths'];
   /** The .wasm file, where it has been read already. */
   readonly wasmBinary?: ArrayBuffer;
+  /** @default none: ONNX Runtime computes all products */
+  readonly kernels?: KernelHost;
 }
 
 /**
  * ONNX Runtime in WebAssembly. Its kernels for quantised weights are five to ten times as slow as those for f32 with one row, and no
  * faster with many, so weights are expanded.
  */
-export function wasmRuntime(ort: OnnxWeb, { threads, wasmPaths, wasmBinary }: WasmOptions = {}): OnnxRuntime {
+export function wasmRuntime(ort: OnnxWeb, { threads, wasmPaths, wasmBinary, kernels }: WasmOptions = {}): OnnxRuntime {
   const count = threads?.count ?? 1;
   ort.env.wasm.numThreads = count;
   if (wasmPaths !== undefined) ort.env.wasm.wasmPaths = wasmPaths;
@@ -37,5 +40,6 @@ export function wasmRuntime(ort: OnnxWeb, { threads, wasmPaths, wasmBinary }: Wa
     memory: WASM_MEMORY,
     weightsApart: true,
     expandsWeights: true,
+    kernels: kernels ?? null,
   };
 }
