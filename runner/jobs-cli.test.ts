@@ -2,6 +2,8 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
+import type { Estimate } from '../src/evals/condition.ts';
+import type { ChoiceEstimates } from '../src/evals/multiple-choice.ts';
 import type { FitReport } from '../src/fit/report.ts';
 import type { JobDetails, JobView } from '../src/jobs/job.ts';
 import { Scratch, execute, golden, type CliResult } from '../test/cli.ts';
@@ -106,6 +108,21 @@ describe('jobs of tiller serve', () => {
   it('results can be asked for again, as files too', async () => {
     const list = document<{ jobs: JobView[] }>(await jobs('list')).jobs;
     expect(list.map(({ kind, state }) => `${kind} ${state}`)).toEqual(['evaluate done', 'evaluate done', 'sweep done', 'fit done']);
+    // What an evaluation told last is of all units: the result's own numbers.
+    for (const { id } of list.slice(0, 2)) {
+      const { rows } = document<JobDetails>(await jobs('show', id));
+      const part = rows.findLast((row) => row.type === 'part');
+      const result = document<{ conditions: Record<string, unknown>[] }>(await jobs('result', id));
+      expect(part).toMatchObject({ done: part?.total, conditions: result.conditions.map(({ name, factor }) => ({ name, factor })) });
+      const values = result.conditions.map((row) =>
+        'crossEntropy' in row
+          ? { crossEntropy: (row.crossEntropy as Estimate).value, kl: (row.kl as Estimate).value }
+          : Object.fromEntries(
+              Object.entries((row as unknown as ChoiceEstimates).sum).map(([metric, estimate]) => [metric, estimate.value.value]),
+            ),
+      );
+      expect(part?.conditions.map((row) => row.values)).toEqual(values);
+    }
     const out = scratch.path('again.json');
     const again = document(await jobs('result', list[3].id, '--out', out));
     expect(timeless(again)).toEqual(timeless(fit));

@@ -1,5 +1,6 @@
 import type { FitReport } from '../src/fit/report.ts';
 import type { JobReport } from '../src/jobs/job.ts';
+import { partNames } from '../src/jobs/part-names.ts';
 import { showEstimate, table } from './estimates.ts';
 import type { Output } from './output.ts';
 
@@ -20,6 +21,11 @@ export function jobEvents(output: Output): (event: JobReport) => void {
         event.stage,
       );
     }
+    // All of it is the result, which comes next.
+    if (event.type === 'part' && event.done < event.total) {
+      const rows = event.conditions.map(({ name, values }) => `${name}: ${partText(values)}`);
+      output.note(`${event.done} of ${event.total} ${event.unit}: ${rows.join('; ')}`);
+    }
     if (event.type === 'point') {
       const { strength, layer, count, effect, damage } = event.point;
       const where = layer === undefined ? '' : `layer ${layer}, `;
@@ -28,6 +34,11 @@ export function jobEvents(output: Output): (event: JobReport) => void {
     }
   };
 }
+
+const partText = (values: Readonly<Record<string, number>>): string =>
+  Object.entries(values)
+    .map(([name, value]) => `${partNames[name] ?? name} ${value.toFixed(name === 'kl' ? 4 : 3)}`)
+    .join(', ');
 
 const shownPlaces = 10;
 

@@ -127,7 +127,7 @@ async function runChoices(job: EvaluateJob, evaluation: ChoiceEvaluation, run: R
   const { texts, notes, set } = choiceTexts(evaluation, job.seed, run.files);
   const { graph, conditions } = conditionsOf(job, run);
   const result = await withUnits(run, set.sha256, (store) =>
-    multipleChoice(texts, conditions, resampling(job.seed), evalRun(run, store, 'answers')),
+    multipleChoice(texts, conditions, resampling(job.seed), evalRun(job, run, store, 'answers')),
   );
   notes.push(...result.notes);
   for (const text of notes) run.report({ type: 'note', text });
@@ -151,7 +151,7 @@ async function runDamage(job: EvaluateJob, { neutral, maxLength }: DamageEvaluat
   const { graph, conditions } = conditionsOf(job, run);
   const texts = neutralOf({ neutral }, tokenizerOf(files), engine.model.limits.maxContext, maxLength);
   const result = await withUnits(run, texts.sha256, (store) =>
-    measureDamage(texts, conditions, resampling(job.seed), evalRun(run, store, 'documents')),
+    measureDamage(texts, conditions, resampling(job.seed), evalRun(job, run, store, 'documents')),
   );
   for (const text of result.notes) run.report({ type: 'note', text });
   return {
@@ -168,23 +168,29 @@ async function runDamage(job: EvaluateJob, { neutral, maxLength }: DamageEvaluat
   };
 }
 
+const conditionName = (factor: number): string => `x${factor}`;
+
 /** The job's graph at each of its factors. */
 function conditionsOf({ graph, factors }: EvaluateJob, { tensors }: JobWork): { graph: BoundGraph | null; conditions: Condition[] } {
   if (graph === null) return { graph: null, conditions: [] };
   const bound = boundJobGraph(graph, tensors);
   const conditions = factors.map((factor) => ({
-    name: `x${factor}`,
+    name: conditionName(factor),
     graph: bound,
-    lane: { name: `x${factor}`, strengths: { '*': factor } },
+    lane: { name: conditionName(factor), strengths: { '*': factor } },
   }));
   return { graph: bound, conditions };
 }
 
-const evalRun = ({ engine, signal, report }: Run, store: UnitStore, unit: string): EvalRun => ({
+const evalRun = ({ factors }: EvaluateJob, { engine, signal, report }: Run, store: UnitStore, unit: string): EvalRun => ({
   engine,
   store,
   signal,
   onProgress: (progress) => report({ type: 'progress', stage: 'scoring', unit, ...progress }),
+  onPart: ({ values, ...part }) => {
+    const names = [{ name: 'as is', factor: 0 }, ...factors.map((factor) => ({ name: conditionName(factor), factor }))];
+    if (values.length > 0) report({ type: 'part', ...part, conditions: names.map((row, i) => ({ ...row, values: values[i] })) });
+  },
 });
 
 /**

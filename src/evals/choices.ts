@@ -5,7 +5,7 @@ import type { AnswerEncoder } from './answer-text.ts';
 import type { Condition } from './condition.ts';
 import { questionPrompt, type Primer } from './primer.ts';
 import type { EvalRun } from './run.ts';
-import { scoreTexts, type TextScore } from './score-texts.ts';
+import { scoreTexts, type PartialScores, type TextScore } from './score-texts.ts';
 
 /** An answer under one condition. */
 export interface AnswerScore {
@@ -79,13 +79,35 @@ export function scoredQuestions({ questions }: QuestionTexts, scores: readonly T
   });
 }
 
-/** Scores of all questions unedited and under every condition. */
+/** The questions whose answers all have scores. */
+function finishedQuestions(given: QuestionTexts, scores: readonly (TextScore | null)[]): ScoredQuestion[] {
+  let at = 0;
+  const kept = given.questions.map(({ right, wrong }) => {
+    const mine = scores.slice(at, at + right + wrong);
+    at += right + wrong;
+    return mine.flatMap((score) => score ?? []).length === mine.length ? mine : null;
+  });
+  const questions = given.questions.filter((_, i) => kept[i] !== null);
+  return scoredQuestions(
+    { ...given, questions },
+    kept.flatMap((mine) => mine?.flatMap((score) => score ?? []) ?? []),
+  );
+}
+
+/**
+ * Scores of all questions unedited and under every condition.
+ * @param onTenth called when another tenth of the answers is scored, with the questions that are finished: unedited, then by condition
+ */
 export async function scoreQuestions(
   given: QuestionTexts,
   conditions: readonly Condition[],
   run: EvalRun,
+  onTenth?: (questions: readonly (readonly ScoredQuestion[])[]) => void,
 ): Promise<{ unedited: ScoredQuestion[]; conditions: ScoredQuestion[][] }> {
-  const scores = await scoreTexts(given.texts, conditions, { positions: 'answer', kl: false }, run);
+  const heard = ({ unedited, conditions: rows }: PartialScores): void =>
+    onTenth?.([unedited, ...rows].map((row) => finishedQuestions(given, row)));
+  const options = { positions: 'answer', kl: false, ...(onTenth ? { onTenth: heard } : {}) } as const;
+  const scores = await scoreTexts(given.texts, conditions, options, run);
   return {
     unedited: scoredQuestions(given, scores.unedited),
     conditions: scores.conditions.map((row) => scoredQuestions(given, row)),

@@ -1,8 +1,8 @@
 import type { Condition, Damage } from './condition.ts';
 import { ratioDifferenceEstimate, ratioEstimate, type Resampling } from './estimate.ts';
 import type { NeutralTexts } from './neutral-texts.ts';
-import type { EvalRun } from './run.ts';
-import { scoreTexts, type TextScore } from './score-texts.ts';
+import type { EvalPart, EvalRun } from './run.ts';
+import { scoreTexts, type PartialScores, type TextScore } from './score-texts.ts';
 
 export interface DamageResult {
   readonly unedited: Damage;
@@ -24,7 +24,13 @@ export async function measureDamage(
   resampling: Resampling,
   run: EvalRun,
 ): Promise<DamageResult> {
-  const scores = await scoreTexts(neutral.sequences, conditions, { positions: 'all', kl: true }, run);
+  const { onPart } = run;
+  const scores = await scoreTexts(
+    neutral.sequences,
+    conditions,
+    { positions: 'all', kl: true, ...(onPart ? { onTenth: (part: PartialScores) => onPart(partOf(part)) } : {}) },
+    run,
+  );
   const edits = scores.conditions.map((row) => row.reduce((total, score) => total + score.edits, 0));
   const idle = conditions.filter((condition, i) => edits[i] === 0 && Object.values(condition.lane.strengths ?? {}).some((s) => s !== 0));
   const notes = [...neutral.notes];
@@ -35,6 +41,18 @@ export async function measureDamage(
     edits,
     notes,
   };
+}
+
+/** The same sums over tokens, of the documents that are scored. */
+function partOf({ unedited, conditions }: PartialScores): EvalPart {
+  const values = [unedited, ...conditions].map((row) => {
+    const scores = row.flatMap((score) => score ?? []);
+    const over = (of: (score: TextScore) => number): number => scores.reduce((total, score) => total + of(score), 0);
+    const tokens = over((score) => score.tokens);
+    return { crossEntropy: over(({ sum }) => -sum) / tokens, kl: over(({ kl }) => kl ?? 0) / tokens };
+  });
+  const done = unedited.filter((score) => score !== null).length;
+  return { unit: 'documents', done, total: unedited.length, values };
 }
 
 /** Damage from documents' scores; every list is by document. */

@@ -3,7 +3,7 @@ import { scoreQuestions } from './choices.ts';
 import type { Condition, Estimate } from './condition.ts';
 import { differenceEstimate, meanEstimate, type Resampling } from './estimate.ts';
 import { logSumExp } from '../stats/log-sum-exp.ts';
-import type { EvalRun } from './run.ts';
+import type { EvalPart, EvalRun } from './run.ts';
 
 /** One question's results, each from 0 to 1. */
 export interface ChoiceMetrics {
@@ -73,6 +73,16 @@ export function choiceEstimates(
   return { sum: of('sum'), mean: of('mean') };
 }
 
+/** Means of the published numbers over the questions that are finished. */
+function partOf(questions: readonly (readonly ScoredQuestion[])[], total: number): EvalPart {
+  const values = questions.map((row) => {
+    const metrics = row.map((question) => questionMetrics(question, 'sum'));
+    const mean = (metric: ChoiceMetric): number => metrics.reduce((sum, one) => sum + one[metric], 0) / metrics.length;
+    return { mc1: mean('mc1'), mc2: mean('mc2'), mc3: mean('mc3') };
+  });
+  return { unit: 'questions', done: questions[0].length, total, values: questions[0].length > 0 ? values : [] };
+}
+
 /**
  * MC1, MC2 and MC3 of questions, unedited and under every condition, from sums and from means per token.
  * @throws what Engine.score throws
@@ -83,7 +93,9 @@ export async function multipleChoice(
   resampling: Resampling,
   run: EvalRun,
 ): Promise<MultipleChoiceResult> {
-  const scored = await scoreQuestions(given, conditions, run);
+  const { onPart } = run;
+  const total = given.questions.length;
+  const scored = await scoreQuestions(given, conditions, run, onPart && ((questions) => onPart(partOf(questions, total))));
   return {
     unedited: choiceEstimates(scored.unedited, scored.unedited, resampling),
     conditions: scored.conditions.map((row) => choiceEstimates(row, scored.unedited, resampling)),

@@ -9,6 +9,18 @@ export interface EvalRun {
   readonly store?: UnitStore;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: EvalProgress) => void;
+  /** Called when another tenth of the texts is scored under all conditions, the last time with all of them. */
+  readonly onPart?: (part: EvalPart) => void;
+}
+
+/** What an evaluation has measured so far. Without intervals: those are of the whole. */
+export interface EvalPart {
+  readonly unit: 'questions' | 'documents';
+  /** Units that are finished under all conditions. */
+  readonly done: number;
+  readonly total: number;
+  /** Means over these units by name of the number: of the unedited model, then by condition. */
+  readonly values: readonly Readonly<Record<string, number>>[];
 }
 
 export interface EvalProgress {

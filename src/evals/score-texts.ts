@@ -33,6 +33,14 @@ export interface ScoreTextsOptions {
    * a beginning that all share is computed seldom. @default 512, or six times that beginning
    */
   readonly batchTokens?: number;
+  /** Called when another tenth of the texts is scored under all conditions, the last time with all of them. */
+  readonly onTenth?: (scores: PartialScores) => void;
+}
+
+/** Scores by text as far as they are there: a text has all of its scores or none. */
+export interface PartialScores {
+  readonly unedited: readonly (TextScore | null)[];
+  readonly conditions: readonly (readonly (TextScore | null)[])[];
 }
 
 /** Texts of one request: what is stored and resumed is a batch under one condition. */
@@ -64,6 +72,7 @@ export async function scoreTexts(
   let done = 0;
   let reused = 0;
   const work = { positions: 0, computed: 0 };
+  let texted = 0;
   const tell = (extra = 0): void => run.onProgress?.({ done: Math.min(total, done + extra), total, reused });
   const put = (row: number, batch: Batch, scores: readonly TextScore[], old: boolean): void => {
     batch.members.forEach((text, i) => (table[row][text] = scores[i]));
@@ -113,6 +122,12 @@ export async function scoreTexts(
         await keep.set(batch, unedited, scores);
       }
       tell();
+    }
+    const before = Math.floor((10 * texted) / unique.length);
+    texted += batch.members.length;
+    if (options.onTenth && Math.floor((10 * texted) / unique.length) > before) {
+      const rows = table.map((row) => placeOf.map((place) => row[place]));
+      options.onTenth({ unedited: rows[unedited], conditions: rows.slice(0, unedited) });
     }
   }
   const rows = table.map((row) => placeOf.map((place) => row[place] ?? unscored()));

@@ -22,7 +22,7 @@ const viewEntries = {
   times: v.object({ received: text, started: v.nullable(text), changed: text, ended: v.nullable(text) }),
 };
 const view = v.object(viewEntries);
-const row = v.looseObject({ type: v.picklist(['fitted', 'point', 'note']) });
+const row = v.looseObject({ type: v.picklist(['fitted', 'point', 'part', 'note']) });
 const event = v.variant('type', [v.object({ type: v.literal('view'), view }), v.object({ type: v.literal('row'), index: number, row })]);
 
 const none = { kind: 'none' } as const;

@@ -1,4 +1,5 @@
 import type { ExampleSet } from '../examples/example.ts';
+import type { EvalPart } from '../evals/run.ts';
 import type { Primer } from '../evals/primer.ts';
 import type { FitEvent, FitStage } from '../fit/report.ts';
 import type { Recipe, SweepChoice } from '../fit/recipe.ts';
@@ -82,8 +83,14 @@ export interface JobProgress {
   readonly reused: number;
 }
 
+/** What an evaluation has measured so far, by condition, the unedited model (`as is`, factor 0) first. A later part is of more units. */
+export interface PartRow extends Omit<EvalPart, 'values'> {
+  readonly type: 'part';
+  readonly conditions: readonly { readonly name: string; readonly factor: number; readonly values: Readonly<Record<string, number>> }[];
+}
+
 /** What a job tells before its end, each once: in this order and never taken back. */
-export type JobRow = Exclude<FitEvent, { readonly type: 'progress' }>;
+export type JobRow = Exclude<FitEvent, { readonly type: 'progress' }> | PartRow;
 
 /** What a job says while it runs. */
 export type JobReport = ({ readonly type: 'progress' } & JobProgress) | JobRow;

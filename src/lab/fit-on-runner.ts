@@ -19,7 +19,8 @@ export async function followFit(client: JobsClient, id: string, { onEvent, onVie
   let last: JobView | null = null;
   for await (const event of client.watch(id, signal)) {
     if (event.type === 'row') {
-      onEvent(event.row);
+      // Parts are of evaluations.
+      if (event.row.type !== 'part') onEvent(event.row);
       continue;
     }
     last = event.view;
