@@ -51,5 +51,6 @@ test('a narrow screen shows every model with its button, and the page does not s
   await page.setViewportSize({ width: 390, height: 844 });
   await page.goto('./#/models');
   await expect(page.getByRole('button', { name: 'Load stories15M' })).toBeInViewport({ ratio: 1 });
+  await expect(page.getByText('MIT · download 61 MB · memory')).toBeInViewport({ ratio: 1 });
   expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(390);
 });

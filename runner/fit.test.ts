@@ -49,7 +49,7 @@ describe('tiller fit', () => {
     const result = await execute(argv);
     first = document<Fitted>(result);
     const { report } = first;
-    expect(result.stderr).toContain('1 rows cannot be used');
+    expect(result.stderr).toContain('1 row cannot be used');
     expect(report.rows).toEqual({ train: 12, validation: 4, test: 4 });
     expect(report.sweep.map(({ strength, count }) => [strength, count])).toEqual([
       [0, 0],

@@ -46,7 +46,9 @@ export function prepareExamples(given: ExampleSet, tokenizer: Tokenizer, recipe:
   const counts = { train: 0, validation: 0, test: 0 };
   for (const part of parts) counts[part] += 1;
   if (given.problems.length > 0)
-    notes.push(`${given.problems.length} rows cannot be used, the first in line ${given.problems[0].line}: ${given.problems[0].problem}.`);
+    notes.push(
+      `${given.problems.length} ${given.problems.length === 1 ? 'row' : 'rows'} cannot be used, the first in line ${given.problems[0].line}: ${given.problems[0].problem}.`,
+    );
   return { set, parts, counts, readings, readingParts, spread, notes };
 }
 

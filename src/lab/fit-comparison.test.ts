@@ -71,6 +71,8 @@ describe('two fits side by side', () => {
     expect(compareFits(here, there).notes).toEqual(['The weights are the same, and so are the gains of all conditions that both tried.']);
     const moved = fitOf('small on a runner', { sweep: [sweepPoint(0, 2, 0, 0), sweepPoint(0.5, 1, 0.19, 0.05)] });
     expect(compareFits(here, { ...moved, identity: 'small' }).notes.join(' ')).toContain('differ by 0.01 nats at most');
+    const little = fitOf('small on a runner', { sweep: [sweepPoint(0.5, 1, 0.2000001, 0.05)] });
+    expect(compareFits(here, { ...little, identity: 'small' }).notes.join(' ')).toContain('differ by less than 0.001 nats (');
     const other = fitOf('small on a runner', { sweep: [sweepPoint(0.25, 1, 0.19, 0.05)] });
     expect(compareFits(here, { ...other, identity: 'small' }).notes).toEqual(['The weights are the same.']);
   });

@@ -59,9 +59,9 @@ function sameWeights(before: FitReport, now: FitReport): string {
   });
   if (gaps.length === 0) return 'The weights are the same.';
   const gap = Math.max(...gaps);
-  return gap === 0
-    ? 'The weights are the same, and so are the gains of all conditions that both tried.'
-    : `The weights are the same; gains of the conditions that both tried differ by ${number(gap)} ${now.effectUnit} at most (other arithmetic rounds otherwise).`;
+  if (gap === 0) return 'The weights are the same, and so are the gains of all conditions that both tried.';
+  const apart = gap < 0.001 ? `less than 0.001 ${now.effectUnit}` : `${number(gap)} ${now.effectUnit} at most`;
+  return `The weights are the same; gains of the conditions that both tried differ by ${apart} (other arithmetic rounds otherwise).`;
 }
 
 /** Every condition of both sweeps and both tests, one a row. */

@@ -53,7 +53,7 @@ const estimateCells = (key: string, { value, interval }: Estimate): Record<strin
 });
 
 const measured = (effectUnit: string): Columns => [
-  ...estimateColumns('effect', `Effect, ${effectUnit}`),
+  ...estimateColumns('effect', effectUnit === '' ? 'Effect' : `Effect, ${effectUnit}`),
   ...estimateColumns('gain', 'Gain'),
   ...estimateColumns('kl', 'KL, nats a token'),
   ...estimateColumns('cross_entropy_rise', 'Cross entropy rise'),
