@@ -98,6 +98,15 @@ test('by keyboard: a runner is added, its model writes, a job is begun and cance
     await expect(page.getByText('Cancelled. What was done is kept: Fit goes on from there.')).toBeVisible();
   });
 
+  await test.step('begun again it is back on the list, and stays there when it ends', async () => {
+    await fitButton(page).press('Enter');
+    await expect(page.getByText('A job of the runner:')).toBeVisible();
+    await open('jobs');
+    const again = page.getByRole('article').filter({ hasText: 'Fit (iti, the pasted text)' });
+    await again.getByRole('button', { name: 'Cancel' }).press('Enter');
+    await expect(again.getByRole('status')).toHaveText(/^cancelled/);
+  });
+
   await test.step('the other one has its turn, and its result goes to Steer', async () => {
     await done(other);
     await other.goto('./#/jobs');
