@@ -130,6 +130,8 @@ const rows = {
     value: 'URL',
     doc: 'postgres://... where jobs are kept, which several runners may share (an embedded database in the folder of --results)',
   },
+  'keep-days': { value: 'N', doc: 'ended jobs, their units and vectors are removed after so many days; 0: never (30)' },
+  'keep-jobs': { value: 'N', doc: 'ended jobs that are kept at most, the newest; 0: any number (1000)' },
   rate: { value: 'N', doc: 'requests of one client in a minute (1200)' },
   log: {
     value: 'quiet|requests|prompts',

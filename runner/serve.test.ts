@@ -128,6 +128,8 @@ describe('tiller serve', () => {
     expect(await codeOf('--address', '203.0.113.7', '--port', '0')).toBe('runner/listen');
     expect(await codeOf('--token-file', scratch.write('short', 'short'))).toBe('runner/token-form');
     expect(await codeOf('--tls-cert', 'x')).toBe('usage');
+    expect(await codeOf('--keep-days', '-1')).toBe('usage');
+    expect(await codeOf('--keep-jobs', 'many')).toBe('usage');
     expect(await codeOf('--models', scratch.path('nowhere'))).toBe('runner/models');
     expect(await codeOf('--origin', 'nonsense')).toBe('usage');
   });

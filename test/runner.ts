@@ -10,7 +10,7 @@ import type { Engine } from '../src/engine/engine.ts';
 import { Connection } from '../src/engine/remote/connection.ts';
 import { createRemoteEngine } from '../src/engine/remote/remote-engine.ts';
 
-export interface TestRunnerOptions extends Partial<Pick<RunnerSetup, 'start' | 'now' | 'logTo'>> {
+export interface TestRunnerOptions extends Partial<Pick<RunnerSetup, 'start' | 'now' | 'logTo' | 'more'>> {
   /** Folders. */
   readonly models: readonly string[];
   readonly config?: Partial<RunnerConfig>;

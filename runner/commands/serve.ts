@@ -9,6 +9,7 @@ import { engineChoice } from '../open-engine.ts';
 import { builtFolder } from '../open-model.ts';
 import { usage, type Options } from '../options.ts';
 import type { Output } from '../output.ts';
+import { defaultRetention, type Retention } from '../jobs/retention.ts';
 import { defaultLimits, labOrigins, type RunnerConfig } from '../server/config.ts';
 import { defaultPool } from '../server/runner.ts';
 import { findServedModels } from '../server/served-models.ts';
@@ -79,6 +80,16 @@ function databaseOption(options: Options): string | null {
   return url;
 }
 
+/** Which ended jobs are kept. @throws usage */
+function keepOption(options: Options): Retention {
+  const days = options.integer('keep-days', 0, 36_500);
+  const count = options.integer('keep-jobs', 0, 1_000_000_000);
+  return {
+    ageMs: days === undefined ? defaultRetention.ageMs : days === 0 ? null : days * 86_400_000,
+    count: count === undefined ? defaultRetention.count : count === 0 ? null : count,
+  };
+}
+
 async function run(options: Options, output: Output, signal: AbortSignal): Promise<void> {
   const address = options.text('address') ?? '127.0.0.1';
   const port = options.integer('port', 0, 65535) ?? PORT;
@@ -115,6 +126,7 @@ async function run(options: Options, output: Output, signal: AbortSignal): Promi
   const jobs = await openServedJobs({
     database: databaseOption(options),
     config,
+    keep: keepOption(options),
     onError: ({ code, message }) => output.note(`jobs: ${message} (${code})`),
   });
   const running = await startRunner({ config, pool, models, address, port, logTo: process.stderr, more: [jobs.more] }).catch(
@@ -158,6 +170,8 @@ export const serve: Command = {
     'log',
     'results',
     'database',
+    'keep-days',
+    'keep-jobs',
     ...engineOptions,
   ],
   run,

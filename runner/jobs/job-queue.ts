@@ -14,6 +14,7 @@ import {
 import { Boss, queueName, type QueueModel } from './boss.ts';
 import type { Database, Row, Sql } from './database.ts';
 import { JobLease } from './job-lease.ts';
+import { removeEnded, type Retention } from './retention.ts';
 import { prepareTables } from './tables.ts';
 import { viewColumns, viewOf } from './views.ts';
 
@@ -75,13 +76,10 @@ export class JobQueue {
     const queue = queueName({ name: job.model, weights });
     await this.#boss.prepare(queue);
     const view = await this.#database.transaction(async (sql) => {
+      // The job first: from here on nobody removes vectors.
+      const state = await this.#keep(sql, [id, job.kind, job.model, weights, queue, JSON.stringify(job)]);
       for (const { hash, bytes } of given)
         await sql.query('INSERT INTO tiller.tensors (hash, bytes) VALUES ($1, $2) ON CONFLICT DO NOTHING', [hash, bytes]);
-      await sql.query(
-        `INSERT INTO tiller.jobs (id, kind, model, weights, queue, document, state) VALUES ($1, $2, $3, $4, $5, $6, 'received') ON CONFLICT DO NOTHING`,
-        [id, job.kind, job.model, weights, queue, JSON.stringify(job)],
-      );
-      const [{ state }] = await sql.query('SELECT state FROM tiller.jobs WHERE id = $1 FOR UPDATE', [id]);
       const begin = state === 'received' || (again && (state === 'failed' || state === 'cancelled'));
       const missing = begin ? await missingTensors(sql, needed) : [];
       if (begin && missing.length === 0) {
@@ -101,6 +99,26 @@ export class JobQueue {
     });
     this.wake();
     return view;
+  }
+
+  /** A job's row, made where it is not there. @returns its state */
+  async #keep(sql: Sql, values: readonly unknown[]): Promise<JobState> {
+    for (;;) {
+      await sql.query(
+        `INSERT INTO tiller.jobs (id, kind, model, weights, queue, document, state) VALUES ($1, $2, $3, $4, $5, $6, 'received') ON CONFLICT DO NOTHING`,
+        values,
+      );
+      const [row] = (await sql.query('SELECT state FROM tiller.jobs WHERE id = $1 FOR UPDATE', [values[0]])) as (Row | undefined)[];
+      // It was there and was removed just now, as an old one.
+      if (row) return row.state as JobState;
+    }
+  }
+
+  /** Removes ended jobs that are not to be kept, with all that only they have. @returns how many */
+  async removeEnded(keep: Retention): Promise<number> {
+    let total = 0;
+    for (let count = 1; count > 0; total += count) count = await this.#database.transaction((sql) => removeEnded(sql, keep));
+    return total;
   }
 
   /** @throws jobs/unknown, jobs/database */

@@ -7,6 +7,7 @@ import type { QueueModel } from './boss.ts';
 import type { JobLease } from './job-lease.ts';
 import type { JobListener, JobWork } from './job-place.ts';
 import type { JobQueue } from './job-queue.ts';
+import type { Retention } from './retention.ts';
 
 /**
  * Does the work of a job, wherever an engine is. What it throws ends the job as failed, but for the errors of `passing`: those are the
@@ -31,11 +32,16 @@ export interface JobRunnerOptions {
   readonly reportMs?: number;
   /** A job that reports nothing for so long is given to another, ms. @default 30 minutes */
   readonly stallMs?: number;
+  /** Which ended jobs are kept: looked after at the start and every hour. @default all of them */
+  readonly keep?: Retention;
   /** Monotonic, ms. */
   readonly now: () => number;
   /** What went wrong outside of any job: the database does not answer. */
   readonly onError?: (error: TillerError) => void;
 }
+
+/** Between two looks for ended jobs that are not to be kept, ms. */
+const tidyMs = 3_600_000;
 
 /** Errors of the machine: the job waits again, for this runner or another. */
 const passing: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -49,7 +55,7 @@ const passing: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 
 /** Takes jobs of a queue, one after another, and hands them to an executor, until it is stopped. */
 export class JobRunner {
-  readonly #options: Required<Omit<JobRunnerOptions, 'onError'>> & Pick<JobRunnerOptions, 'onError'>;
+  readonly #options: Required<Omit<JobRunnerOptions, 'onError' | 'keep'>> & Pick<JobRunnerOptions, 'onError' | 'keep'>;
   readonly #stop = new AbortController();
   readonly #running = new Map<string, Promise<void>>();
   readonly #loop: Promise<void>;
@@ -72,15 +78,20 @@ export class JobRunner {
   }
 
   async #turn(): Promise<void> {
-    const { queue, models, name, slots, pollMs, now, onError } = this.#options;
+    const { queue, models, name, slots, pollMs, keep, now, onError } = this.#options;
     const { signal } = this.#stop;
     let expired = -Infinity;
+    let tidied = -Infinity;
     while (!signal.aborted) {
       let lease: JobLease | null = null;
       try {
         if (now() - expired > queue.leaseMs / 3) {
           expired = now();
           await queue.expire();
+        }
+        if (keep && now() - tidied > tidyMs) {
+          tidied = now();
+          await queue.removeEnded(keep);
         }
         const free = models().filter((model) => !this.#running.has(model.name));
         if (this.#running.size < slots && free.length > 0) lease = await queue.take(free, name);

@@ -6,6 +6,7 @@ import { openEmbeddedDatabase } from '../jobs/embedded-database.ts';
 import { JobQueue } from '../jobs/job-queue.ts';
 import { JobRunner } from '../jobs/job-runner.ts';
 import { openPostgres } from '../jobs/postgres-database.ts';
+import { defaultRetention, type Retention } from '../jobs/retention.ts';
 import { adapterRoom, hostRoom } from '../machine-room.ts';
 import type { MoreRoutes } from './app.ts';
 import type { RunnerConfig } from './config.ts';
@@ -18,6 +19,10 @@ export interface ServedJobsOptions {
   readonly config: Pick<RunnerConfig, 'folder' | 'engine'>;
   /** A runner may say nothing of a job for so long before another takes it, ms. @default the queue's */
   readonly leaseMs?: number;
+  /** Which ended jobs are kept. @default 30 days, 1000 jobs */
+  readonly keep?: Retention;
+  /** What there is for models. @default what the machine has, or its GPU where that is asked for */
+  readonly room?: MemoryRoom;
   readonly onError: (error: TillerError) => void;
 }
 
@@ -35,8 +40,15 @@ export interface ServedJobs {
 const idleMs = 30_000;
 
 /** @throws jobs/folder-in-use, jobs/database */
-export async function openServedJobs({ database, config, leaseMs, onError }: ServedJobsOptions): Promise<ServedJobs> {
-  const room = await roomOf(config);
+export async function openServedJobs({
+  database,
+  config,
+  leaseMs,
+  keep = defaultRetention,
+  room: given,
+  onError,
+}: ServedJobsOptions): Promise<ServedJobs> {
+  const room = given ?? (await roomOf(config));
   const opened = await (database === null ? openEmbeddedDatabase(join(config.folder, 'jobs')) : openPostgres(database, leaseMs ?? idleMs));
   let queue: JobQueue;
   try {
@@ -57,6 +69,7 @@ export async function openServedJobs({ database, config, leaseMs, onError }: Ser
         models: () => models,
         name: `${hostname()}, process ${process.pid}`,
         execute: poolExecutor(runner.pool),
+        keep,
         now: runner.now,
         onError,
       });

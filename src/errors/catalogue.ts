@@ -408,7 +408,7 @@ const rows = {
   },
   'jobs/unknown': {
     what: 'There is no job {id}.',
-    why: 'The runner keeps every job it was given; this one was never sent to it, or the folder of its jobs was removed.',
+    why: 'It was never sent to this runner, its end is so long ago that the runner no longer keeps it (--keep-days, --keep-jobs), or the folder of jobs was removed.',
     fix: 'List its jobs (`tiller jobs list`), or send the job again.',
   },
   'jobs/unfinished': {
