@@ -43,7 +43,7 @@ const asError = (cause: unknown): TillerError =>
  * are in WebAssembly, as long as they fit. Larger models would take seconds a token without.
  */
 const onCpu = (spec: ModelSpec, options: LoadOptions): LoadOptions =>
-  options.quantization === undefined || options.quantization === 'none' || expandsTo32(spec, options.quantization)
+  options.quantization === undefined || options.quantization === 'none' || expandsTo32(spec, options.quantization, options.expandBelow)
     ? { ...options, precision: 'f32' }
     : options;
 

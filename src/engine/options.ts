@@ -12,6 +12,11 @@ export interface LoadOptions {
    * @default 'auto'
    */
   readonly precision?: 'auto' | 'f32' | 'f16';
+  /**
+   * The CPU engine in a page keeps the weights of a quantised model as f32, so that it computes with exactly those, where all that it then
+   * needs stays below so many bytes. Larger models are computed in int8. @default as model/cpu-memory.ts says
+   */
+  readonly expandBelow?: number;
   /** Longest context to allow for, in tokens. @default the model's, at most 4096 */
   readonly maxContext?: number;
   readonly onProgress?: (progress: LoadProgress) => void;

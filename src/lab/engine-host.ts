@@ -133,7 +133,8 @@ export class EngineHost implements HostApi {
         const { precision } = request.model;
         const quantization = request.model.quantization === 'suggested' ? model.files.suggested : request.model.quantization;
         const notes = [...(model.notes ?? []), ...model.files.notes, ...(await driftNotes(model.files, quantization, signal))];
-        const options = { quantization, precision, onProgress, signal, now: () => this.#environment.now() };
+        const expandBelow = request.expandBelow === undefined ? {} : { expandBelow: request.expandBelow };
+        const options = { quantization, precision, ...expandBelow, onProgress, signal, now: () => this.#environment.now() };
         const { engine, reason } = model.remote
           ? { engine: await model.remote.engine(options), reason: { kind: 'runner' } as const }
           : await this.#environment.engine(request.engine, model.files, options);

@@ -30,6 +30,8 @@ export interface LoadRequest {
   /** Access token for that hub and nobody else; null where none was given. */
   readonly token?: string | null;
   readonly engine: EngineChoice;
+  /** As of `LoadOptions`. @default the engine's */
+  readonly expandBelow?: number;
   /** The token of the runner that the model is on. It is in no place, no link and no receipt. @default none */
   readonly runnerToken?: string | null;
 }

@@ -8,8 +8,11 @@ import type { Quantization, TensorDtype } from './weights.ts';
 
 /** What a WebAssembly memory with 32-bit addresses holds. */
 export const WASM_MEMORY = 2 ** 32;
-/** Quantised weights are expanded to f32, which is faster there, where all that is needed then stays below this. */
-const EXPANDED_BYTES = 3 * 2 ** 30;
+/**
+ * Quantised weights are expanded to f32, so that nothing but them is rounded, where all that is needed then stays below this: some 200
+ * million parameters. Larger models read four to seven times as many bytes a token that way as in int8 or int4.
+ */
+const EXPANDED_BYTES = 2 ** 30;
 /** Most rows of one call of the CPU engine: enough for products to run at full speed, few enough that Stop is served soon. */
 export const CPU_ROWS = 256;
 /** Most bytes of logits that it holds at once. */
@@ -25,8 +28,8 @@ const wovenBytes = { q4: 144, q8: 272 } as const;
 const dtypeBytes: Readonly<Record<TensorDtype, number>> = { F32: 4, F16: 2, BF16: 2 };
 
 /** Whether quantised weights are kept as the f32 weights that they stand for, where products with them are slower. */
-export function expandsTo32(spec: ModelSpec, quantization: Quantization): boolean {
-  return quantization !== 'none' && needed(spec, { quantization: 'none', stored: 'F32', context: DEFAULT_CONTEXT }).total <= EXPANDED_BYTES;
+export function expandsTo32(spec: ModelSpec, quantization: Quantization, below: number = EXPANDED_BYTES): boolean {
+  return quantization !== 'none' && needed(spec, { quantization: 'none', stored: 'F32', context: DEFAULT_CONTEXT }).total <= below;
 }
 
 export interface WasmNeed {
@@ -49,11 +52,13 @@ interface NeedOptions {
   readonly context: number;
   /** Whether quantised weights are for our own kernels, in memories of their own with scales in half precision. @default true */
   readonly woven?: boolean;
+  /** As of `LoadOptions`. */
+  readonly expandBelow?: number;
 }
 
 /** Bytes. */
 export function wasmNeeded(spec: ModelSpec, options: NeedOptions): WasmNeed {
-  return needed(spec, expandsTo32(spec, options.quantization) ? { ...options, quantization: 'none' } : options);
+  return needed(spec, expandsTo32(spec, options.quantization, options.expandBelow) ? { ...options, quantization: 'none' } : options);
 }
 
 /** With weights kept as asked for. */

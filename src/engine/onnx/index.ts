@@ -56,9 +56,14 @@ export async function createOnnxEngine(spec: ModelSpec, source: WeightSource, ru
   const quantization = options.quantization ?? 'none';
   // Like f16 on a GPU, int8 activations are for who did not ask for f32.
   const level = options.precision === 'f32' ? 0 : 4;
-  const expand = runtime.expandsWeights && expandsTo32(spec, quantization);
+  const expand = runtime.expandsWeights && expandsTo32(spec, quantization, options.expandBelow);
   if (runtime.memory !== null)
-    mustFit(spec, source, runtime.memory, { quantization, context: maxContext, woven: level === 4 && runtime.kernels !== null });
+    mustFit(spec, source, runtime.memory, {
+      quantization,
+      context: maxContext,
+      woven: level === 4 && runtime.kernels !== null,
+      ...(options.expandBelow === undefined ? {} : { expandBelow: options.expandBelow }),
+    });
   const reader = new WeightReader(
     spec,
     source,
@@ -115,12 +120,7 @@ function productSizes({ hidden, intermediate, heads, kvHeads, headDim, vocab }: 
 }
 
 /** Counts before anything is allocated. @throws device/wasm-memory */
-function mustFit(
-  spec: ModelSpec,
-  source: WeightSource,
-  limit: number,
-  options: { readonly quantization: ModelInfo['quantization']; readonly context: number; readonly woven: boolean },
-): void {
+function mustFit(spec: ModelSpec, source: WeightSource, limit: number, options: Omit<Parameters<typeof wasmNeeded>[1], 'stored'>): void {
   const stored = [...source.tensors.values()].find(({ shape }) => shape.length === 2)?.dtype ?? 'F32';
   const { weights, packing, working, total } = wasmNeeded(spec, { ...options, stored });
   if (total <= limit) return;
