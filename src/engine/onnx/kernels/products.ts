@@ -85,9 +85,13 @@ export class Products {
     );
     const control = this.shared ? new SharedArrayBuffer(controlBytes) : null;
     const init = control && { module: this.module, memories, control };
-    const helpers = init ? await Promise.all(Array.from({ length: this.host.mostThreads - 1 }, () => this.host.start(init))) : [];
+    const asked = init ? Array.from({ length: this.host.mostThreads - 1 }, () => this.host.start(init)) : [];
+    const started = await Promise.allSettled(asked);
+    const helpers = started.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+    const missing = asked.length - helpers.length;
     this.team = new Team(this.instances, control, helpers);
-    return this.choose(this.team, largest, now);
+    const line = this.choose(this.team, largest, now);
+    return missing === 0 ? line : `${line}; ${missing} of ${asked.length} more threads did not start`;
   }
 
   /** Has products use so many threads, whatever was measured. */

@@ -64,6 +64,19 @@ describe('products on several threads', () => {
   });
 });
 
+it('goes on with the threads that start, and says how many do not', async () => {
+  const host = nodeKernels(3);
+  let calls = 0;
+  const products = new Products(
+    { ...host, start: (init) => (calls++ === 0 ? Promise.reject(new Error('no thread')) : host.start(init)) },
+    { inputs: 512, outputs: 4096 },
+  );
+  made.push(products);
+  expect(await products.ready(products.add([matrix(1024, 512, 'q4')]), () => 0)).toMatch(
+    /time by threads 1: .*, 2: .*; 1 of 2 more threads did not start$/,
+  );
+});
+
 describe('what is woven', () => {
   it('is quantised alike', () => {
     const products = productsOf(1);

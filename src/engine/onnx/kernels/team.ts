@@ -1,3 +1,4 @@
+import { TillerError } from '../../../errors/error.ts';
 import { STRAND, type KernelKind } from './layout.ts';
 import type { ProductExports } from './product-kernels.ts';
 
@@ -58,6 +59,8 @@ const SLOTS = 16;
 /** Looks at the control numbers before a thread sleeps: some tens of microseconds. */
 const SPINS = 4000;
 const CHUNKS_A_THREAD = 4;
+/** A chunk takes milliseconds; a thread that a browser has ended never ends it. */
+const STALLED_MS = 60_000;
 /** A product of fewer strands is done before another thread is awake. */
 const SMALLEST_CHUNK = 16;
 
@@ -81,6 +84,7 @@ export class Team {
     return 1 + this.helpers.length;
   }
 
+  /** @throws internal where a thread is gone */
   run(job: ProductJob): void {
     const chunk = Math.max(SMALLEST_CHUNK, Math.ceil(job.strands / (this.threads * CHUNKS_A_THREAD)));
     const chunks = Math.ceil(job.strands / chunk);
@@ -103,7 +107,10 @@ export class Team {
     for (let spins = 0; ; spins++) {
       const done = Atomics.load(control, slot.done);
       if (done === chunks) return;
-      if (spins > SPINS) Atomics.wait(control, slot.done, done);
+      if (spins > SPINS && Atomics.wait(control, slot.done, done, STALLED_MS) === 'timed-out')
+        throw new TillerError('internal', {
+          problem: `a thread of the kernels has not ended its part of a product in ${STALLED_MS / 1000} s`,
+        });
     }
   }
 
