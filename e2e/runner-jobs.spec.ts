@@ -118,3 +118,22 @@ test('by keyboard: a runner is added, its model writes, a job is begun and cance
     await other.close();
   });
 });
+
+test('a job that its runner does not keep any more is said to be gone, and can be taken off the list', async ({ page }) => {
+  await page.addInitScript(
+    ([address, id]) => {
+      if (localStorage.getItem('tiller.jobs') === null)
+        localStorage.setItem('tiller.jobs', JSON.stringify([{ id, address, title: 'an old fit' }]));
+    },
+    [runner.address, 'f'.repeat(64)] as const,
+  );
+  await onRunner(page, runner, 'model');
+  await page.goto('./#/jobs');
+  const row = page.getByRole('article').filter({ hasText: 'an old fit' });
+  await expect(row.getByRole('status')).toHaveText('no longer kept');
+  await row.getByRole('button', { name: 'Take off the list' }).click();
+  await expect(row).toHaveCount(0);
+  await page.reload();
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Jobs');
+  await expect(row).toHaveCount(0);
+});

@@ -41,6 +41,8 @@ class Jobs {
   #views = $state.raw<Readonly<Record<string, KnownJob>>>({});
   /** Runners that could not be asked, by address. */
   problems = $state.raw<Readonly<Record<string, ErrorData>>>({});
+  /** Jobs that this page sent and their runner does not keep any more. */
+  #gone = $state.raw<Readonly<Record<string, ErrorData>>>({});
   /** Ended jobs that were taken off the list, though their runner tells of them. */
   #hidden: readonly string[] = [];
   #rates = new Map<string, Rate>();
@@ -70,7 +72,13 @@ class Jobs {
   get list(): KnownJob[] {
     const sent = this.#sent
       .filter(({ address, id }) => !(keyOf(address, id) in this.#views))
-      .map((row) => ({ ...row, view: null, rows: [], rate: null, problem: this.problems[row.address] ?? null }));
+      .map((row) => ({
+        ...row,
+        view: null,
+        rows: [],
+        rate: null,
+        problem: this.#gone[keyOf(row.address, row.id)] ?? this.problems[row.address] ?? null,
+      }));
     return inOrder([...Object.values(this.#views), ...sent]);
   }
 
@@ -140,11 +148,27 @@ class Jobs {
     try {
       const views = await this.client(address).list(AbortSignal.timeout(answerMs));
       for (const view of views) this.take(address, view);
+      await this.#askAfter(address);
       this.#failures.delete(address);
       this.problems = Object.fromEntries(Object.entries(this.problems).filter(([key]) => key !== address));
     } catch (cause) {
       this.#failures.set(address, (this.#failures.get(address) ?? 0) + 1);
       this.problems = { ...this.problems, [address]: await problemOf(cause, address) };
+    }
+  }
+
+  /** A runner lists its newest jobs; those of this page that are not among them are asked for by name, once. */
+  async #askAfter(address: string): Promise<void> {
+    for (const { id } of this.#sent.filter((row) => row.address === address)) {
+      const key = keyOf(address, id);
+      if (key in this.#views || key in this.#gone) continue;
+      try {
+        this.take(address, await this.client(address).get(id, 0, AbortSignal.timeout(answerMs)));
+      } catch (cause) {
+        const error = asError(cause);
+        if (error.code !== 'jobs/unknown') throw cause;
+        this.#gone = { ...this.#gone, [key]: error };
+      }
     }
   }
 
