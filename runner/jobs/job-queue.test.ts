@@ -5,28 +5,15 @@ import { jobGraph } from '../../src/jobs/job-graph.ts';
 import type { DamageResult } from '../../src/jobs/job-result.ts';
 import type { EvaluateJob } from '../../src/jobs/job.ts';
 import { Scratch } from '../../test/cli.ts';
-import { postgresPrograms, startPostgres, type PostgresServer } from '../../test/postgres-server.ts';
+import { jobDatabases } from '../../test/job-databases.ts';
 import type { Database } from './database.ts';
 import { openEmbeddedDatabase } from './embedded-database.ts';
 import type { JobLease } from './job-lease.ts';
 import { JobQueue } from './job-queue.ts';
-import { openPostgres } from './postgres-database.ts';
 
+const databases = jobDatabases();
 const scratch = new Scratch();
-let server: PostgresServer | null = null;
-beforeAll(async () => {
-  if (postgresPrograms !== null) server = await startPostgres(postgresPrograms);
-});
-afterAll(async () => {
-  await server?.stop();
-  scratch.remove();
-});
-
-const here = postgresPrograms === null ? ' (skipped: PostgreSQL is not installed)' : '';
-const databases: [string, boolean, () => Promise<Database>][] = [
-  [`PostgreSQL${here}`, postgresPrograms === null, async () => openPostgres((await server?.database()) ?? '', 10_000)],
-  ['the embedded database', false, () => openEmbeddedDatabase(scratch.path('embedded'))],
-];
+afterAll(() => scratch.remove());
 
 const job = (seed: number, model = 'm'): EvaluateJob => ({
   tiller: 1,

@@ -4,29 +4,12 @@ import { buildGraph } from '../../src/graph/vectors.ts';
 import { jobGraph } from '../../src/jobs/job-graph.ts';
 import type { DamageResult } from '../../src/jobs/job-result.ts';
 import type { EvaluateJob, JobSubmission } from '../../src/jobs/job.ts';
-import { Scratch } from '../../test/cli.ts';
-import { postgresPrograms, startPostgres, type PostgresServer } from '../../test/postgres-server.ts';
+import { jobDatabases } from '../../test/job-databases.ts';
 import type { Database } from './database.ts';
-import { openEmbeddedDatabase } from './embedded-database.ts';
 import type { JobLease } from './job-lease.ts';
 import { JobQueue } from './job-queue.ts';
-import { openPostgres } from './postgres-database.ts';
 
-const scratch = new Scratch();
-let server: PostgresServer | null = null;
-beforeAll(async () => {
-  if (postgresPrograms !== null) server = await startPostgres(postgresPrograms);
-});
-afterAll(async () => {
-  await server?.stop();
-  scratch.remove();
-});
-
-const here = postgresPrograms === null ? ' (skipped: PostgreSQL is not installed)' : '';
-const databases: [string, boolean, () => Promise<Database>][] = [
-  [`PostgreSQL${here}`, postgresPrograms === null, async () => openPostgres((await server?.database()) ?? '', 10_000)],
-  ['the embedded database', false, () => openEmbeddedDatabase(scratch.path('embedded'))],
-];
+const databases = jobDatabases();
 
 const m = { name: 'm', weights: 'w' };
 const job = (seed: number): EvaluateJob => ({
