@@ -97,6 +97,19 @@ export const tokens = (page: Page, lane: number): Promise<string[]> =>
 
 export const cell = (page: Page, layer: number, head: number) => page.locator(`[data-cell="${layer},${head}"]`);
 
+const comlink = createRequire(import.meta.url).resolve('comlink/dist/umd/comlink.js');
+
+/** Opens the page, with Comlink in it, and gives the address of its worker. */
+export async function workerOf(page: Page): Promise<string> {
+  watch(page);
+  await withSettings(page, { autoload: false });
+  const started = page.waitForEvent('worker');
+  await page.goto('./');
+  const worker = (await started).url();
+  await page.addScriptTag({ path: comlink });
+  return worker;
+}
+
 const axePath = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 
 /** Rules of axe that the page breaks, with where. */

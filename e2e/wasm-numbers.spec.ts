@@ -1,5 +1,4 @@
-import { createRequire } from 'node:module';
-import { expect, test, type Page } from '@playwright/test';
+import { expect, test } from '@playwright/test';
 import { createOnnxEngine } from '../src/engine/onnx/index.ts';
 import type { Engine, GenerateSummary, Step } from '../src/engine/engine.ts';
 import type { BoundGraph } from '../src/graph/document.ts';
@@ -8,9 +7,7 @@ import { nodeOnnxRuntime } from '../runner/onnx-host.ts';
 import { embeddedModelFolder, entry, loadGolden, loadModelFolder } from '../test/conformance/golden.ts';
 import { translate } from '../test/conformance/translate.ts';
 import { nodeKernels } from '../test/kernel-threads.ts';
-import { watch, withSettings } from './lab.ts';
-
-const comlink = createRequire(import.meta.url).resolve('comlink/dist/umd/comlink.js');
+import { workerOf } from './lab.ts';
 
 /** What the page's worker says about one prompt: tokens and log-probabilities by lane, and how far each token's distribution moved. */
 interface Answer {
@@ -109,17 +106,6 @@ const arithmetic = 1e-3;
 const folder = embeddedModelFolder();
 const gap = (a: readonly number[], b: readonly number[]): number => Math.max(...a.map((value, i) => Math.abs(value - b[i])));
 const now = (): number => performance.now();
-
-/** Opens the page and gives the address of its worker. */
-async function workerOf(page: Page): Promise<string> {
-  watch(page);
-  await withSettings(page, { autoload: false });
-  const started = page.waitForEvent('worker');
-  await page.goto('./');
-  const worker = (await started).url();
-  await page.addScriptTag({ path: comlink });
-  return worker;
-}
 
 test('WebAssembly in the browser gives the numbers of the goldens and of Node', async ({ page }) => {
   test.setTimeout(300_000);

@@ -4,6 +4,7 @@ import type { WebGpuHost } from '../src/engine/webgpu/host.ts';
 import { TillerError } from '../src/errors/error.ts';
 import { driftNote, measureDrift } from '../src/model/drift.ts';
 import type { ModelFiles } from '../src/model/model.ts';
+import { loadWithPacked } from '../src/model/packed-cache.ts';
 import type { Quantization, WeightSource } from '../src/model/weights.ts';
 import type { PlanEngine } from '../src/model/memory-plan.ts';
 import { refuseTooLarge } from '../src/model/memory-room.ts';
@@ -13,7 +14,6 @@ import { usage, type Options } from './options.ts';
 import { remoteOptions } from './command.ts';
 import type { RunnerPlace } from '../src/engine/remote/connection.ts';
 import { loadProgress, type Output } from './output.ts';
-import { removePacked } from './packed-files.ts';
 import { openCachedWeights, type CacheMode } from './weight-cache.ts';
 
 const engines = ['auto', 'webgpu', 'reference', 'onnx', 'remote'] as const;
@@ -122,8 +122,8 @@ const drifts = ({ stored }: ModelFiles, quantization: Quantization): quantizatio
 const drifted = async ({ spec, source, stored }: ModelFiles, quantization: 'q8' | 'q4', signal: AbortSignal): Promise<string> =>
   driftNote(await measureDrift(spec, source, quantization, { signal }), stored);
 
-/** Loads with packed weights where some are kept, and keeps those that were packed now. Damaged ones are packed anew. */
-async function withCachedWeights(
+/** Loads with packed weights where some are kept, and keeps those that were packed now. */
+function withCachedWeights(
   files: OpenedModel,
   choice: EngineChoice,
   quantization: Quantization,
@@ -131,23 +131,12 @@ async function withCachedWeights(
   signal: AbortSignal,
   load: (source: WeightSource) => Promise<Engine>,
 ): Promise<Engine> {
-  for (let again = false; ; again = true) {
-    const describe = (): Promise<string> => (drifts(files, quantization) ? drifted(files, quantization, signal) : Promise.resolve(''));
-    const weights = await openCachedWeights(files, quantization, choice.weightCache, describe, signal);
-    if (weights.note) output.note(weights.note);
-    if (weights.reads !== null) output.note(`packed weights are read from ${weights.reads}`);
-    try {
-      const engine = await load(weights.source);
-      const said = await weights.finish();
-      if (said !== null) output.note(said);
-      return engine;
-    } catch (error) {
-      await weights.discard();
-      if (again || weights.reads === null || !(error instanceof TillerError && error.code === 'model/packed-damaged')) throw error;
-      output.note(`${error.message} They are packed anew.`);
-      await removePacked(weights.reads);
-    }
-  }
+  const describe = (): Promise<string> => (drifts(files, quantization) ? drifted(files, quantization, signal) : Promise.resolve(''));
+  return loadWithPacked(
+    (anew) => openCachedWeights(files, quantization, choice.weightCache, describe, signal, anew),
+    load,
+    (text) => output.note(text),
+  );
 }
 
 /** What `auto` takes, and why not the GPU. A software adapter is none. */

@@ -93,9 +93,9 @@ export function browserEnvironment(): HostEnvironment {
         const { openRunnerModel } = await import('./runner-model.ts');
         return openRunnerModel(place, request.runnerToken ?? null, signal);
       }
-      const { label, licence, files, weights, notes } = await models.find(request, onProgress, signal);
+      const { label, licence, files, weights, notes, packed } = await models.find(request, onProgress, signal);
       onProgress({ stage: 'config', done: 0, total: 1, unit: 'steps' });
-      return { label, licence, files: await openModel(files, signal, weights ?? undefined), notes };
+      return { label, licence, files: await openModel(files, signal, weights ?? undefined), notes, packed };
     },
     async engine(asked, model, options) {
       const { engine, reason } = chooseEngine(asked, await describeDevice());

@@ -2,13 +2,15 @@ import type { LoadProgress } from '../src/engine/engine.ts';
 import { TillerError } from '../src/errors/error.ts';
 import type { LoadRequest, StorageState } from '../src/lab/engine-protocol.ts';
 import { placeLabel, type ModelPlace } from '../src/lab/experiment.ts';
-import type { ModelStorage } from '../src/lab/model-access.ts';
+import type { ModelStorage, PackedPlaces } from '../src/lab/model-access.ts';
 import type { FileAccess } from '../src/model/files.ts';
 import { modelFileNames } from '../src/model/model-file-names.ts';
+import type { OriginFile } from '../src/model/packed-weights.ts';
 import { openFiles, type ChosenFile } from '../src/store/files.ts';
 import { parseHubName } from '../src/store/hub-name.ts';
 import { planHub, resumeHub, type PlannedDownload } from '../src/store/hub-plan.ts';
 import type { HubAccess } from '../src/store/hub.ts';
+import type { Manifest } from '../src/store/manifest.ts';
 import { planAddress, plannedFiles, weightsOf } from '../src/store/model-address.ts';
 import { fillFolder, readManifest, verifyFolder, type DownloadPlan } from '../src/store/model-folder.ts';
 import { folderKey, OpfsStore, type StoredFolder } from '../src/store/opfs.ts';
@@ -24,6 +26,8 @@ interface Found {
   readonly weights: string | null;
   /** What was chosen on the way, sentences to be shown. */
   readonly notes: readonly string[];
+  /** Where its packed weights may be kept; null where they cannot be. */
+  readonly packed: PackedPlaces | null;
 }
 
 type Report = (progress: LoadProgress) => void;
@@ -83,13 +87,13 @@ async function planFiles(label: string, place: ModelPlace, files: readonly Chose
 /** Without a private file system files are read where they are, piece by piece. */
 async function findWithoutStorage(request: LoadRequest, signal: AbortSignal): Promise<Found> {
   const { plan, source, notes } = await planOf(request, null, signal);
-  return { label: plan.label, licence: plan.origin?.licence ?? null, files: source, weights: plan.weights, notes };
+  return { label: plan.label, licence: plan.origin?.licence ?? null, files: source, weights: plan.weights, notes, packed: null };
 }
 
 function embedded({ model, page }: LoadRequest): Found {
   const label = placeLabel(model.place);
   const files = openUrl(new URL(`models/${label}/`, page).href, { fetch: fetchHere, name: label });
-  return { label, licence: null, files, weights: null, notes: [] };
+  return { label, licence: null, files, weights: null, notes: [], packed: null };
 }
 
 export function browserModels(): BrowserModels {
@@ -135,7 +139,7 @@ export function browserModels(): BrowserModels {
         navigator.storage.estimate(),
         navigator.storage.persisted(),
       ]);
-      const models = folders.map(({ key, manifest, have, complete }) => {
+      const models = folders.map(({ key, manifest, have, complete, packed }) => {
         const bytes = manifest.files.reduce((sum, file) => sum + file.bytes, 0);
         const there = have.reduce((sum, size) => sum + size, 0);
         const files = manifest.files.map((file, i) => ({ name: file.name, bytes: file.bytes, have: have[i] }));
@@ -148,13 +152,14 @@ export function browserModels(): BrowserModels {
           bytes,
           missing: Math.max(0, bytes - there),
           complete,
+          packed,
           weights,
           from,
           files,
         };
       });
       // After a restart browsers count what is written from then on until they have looked; what was seen here is there.
-      const seen = models.reduce((sum, { bytes, missing }) => sum + bytes - missing, 0);
+      const seen = models.reduce((sum, { bytes, missing, packed }) => sum + bytes - missing + packed, 0);
       return { models, used: Math.max(estimate.usage ?? 0, seen), quota: estimate.quota ?? 0, persistent };
     },
     async keep(label, files, onProgress, signal) {
@@ -186,9 +191,20 @@ export function browserModels(): BrowserModels {
         files: await store.open(key, placeLabel(place)),
         weights: manifest?.weights ?? null,
         notes,
+        packed: manifest && packedPlaces(manifest, (quantization) => store.packed(key, quantization)),
       };
     },
   };
+}
+
+/** Only what was compared with a hash is known well enough to be read in the place of its source. */
+function packedPlaces({ files }: Manifest, store: PackedPlaces['store']): PackedPlaces | null {
+  const origin: OriginFile[] = [];
+  for (const { name, bytes, sha256 } of files) {
+    if (sha256 === null) return null;
+    if (!name.endsWith('.json')) origin.push({ name, bytes, sha256 });
+  }
+  return { files: origin, store };
 }
 
 function shared(source: FileAccess, plan: DownloadPlan, onTaken: (name: string) => void): FileAccess {

@@ -6,9 +6,6 @@ import type { PatchStudy } from '../evals/patch-study.ts';
 import type { ExampleSet } from '../examples/example.ts';
 import type { PlaceView } from '../fit/report.ts';
 import type { BoundGraph, Lane } from '../graph/document.ts';
-import { driftNote, measureDrift } from '../model/drift.ts';
-import type { ModelFiles } from '../model/model.ts';
-import type { Quantization } from '../model/weights.ts';
 import type { Refusal } from '../graph/refusal.ts';
 import type {
   ExamplesRequest, ExamplesView, FitAnswer, FitRequest, HostApi, InspectRequest, Loaded, LoadRequest, Outcome, PatchChoice, PatchGraphRequest,
@@ -17,6 +14,7 @@ import type {
 import type { ChosenFile } from '../store/files.ts';
 import { laneName, type Input } from './experiment.ts';
 import type { HostEnvironment, ModelStorage, OpenModel } from './model-access.ts';
+import { makeEngine } from './packed-load.ts';
 import type { Palette, Recipe } from './palette.ts';
 import { makePalette, measureTypicalNorms } from './quick-directions.ts';
 import { needTokenizer, promptTokens } from './prompt-tokens.ts';
@@ -44,12 +42,6 @@ const breathe = (): Promise<void> =>
 /** Lanes of a request: names and factors of every strength. */
 export const lanesOf = (factors: readonly number[]): Lane[] =>
   factors.map((factor, index) => ({ name: laneName(index, factor), strengths: { '*': factor } }));
-
-/** How far weights that were already quantised move when they are kept in another way. */
-async function driftNotes({ spec, source, stored }: ModelFiles, kind: Quantization, signal: AbortSignal): Promise<string[]> {
-  if (kind === 'none' || stored[0] === 'safetensors') return [];
-  return [driftNote(await measureDrift(spec, source, kind, { signal }), stored)];
-}
 
 /** Runs a model for the page: what the worker exposes. One model at a time; one request of a kind at a time is the page's concern. */
 export class EngineHost implements HostApi {
@@ -132,12 +124,12 @@ export class EngineHost implements HostApi {
         const model = await this.#environment.open(request, onProgress, signal);
         const { precision } = request.model;
         const quantization = request.model.quantization === 'suggested' ? model.files.suggested : request.model.quantization;
-        const notes = [...(model.notes ?? []), ...model.files.notes, ...(await driftNotes(model.files, quantization, signal))];
+        const notes = [...(model.notes ?? []), ...model.files.notes];
         const expandBelow = request.expandBelow === undefined ? {} : { expandBelow: request.expandBelow };
         const options = { quantization, precision, ...expandBelow, onProgress, signal, now: () => this.#environment.now() };
         const { engine, reason } = model.remote
           ? { engine: await model.remote.engine(options), reason: { kind: 'runner' } as const }
-          : await this.#environment.engine(request.engine, model.files, options);
+          : await makeEngine(this.#environment, request, model, options, (note) => notes.push(note));
         if (signal.aborted) {
           await engine.dispose();
           throw new TillerError('request/aborted');

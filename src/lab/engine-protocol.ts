@@ -32,6 +32,8 @@ export interface LoadRequest {
   readonly engine: EngineChoice;
   /** As of `LoadOptions`. @default the engine's */
   readonly expandBelow?: number;
+  /** Packed weights of fewer bytes are not kept in the browser. @default WORTH_BYTES of model/packed-cache.ts */
+  readonly keepFrom?: number;
   /** The token of the runner that the model is on. It is in no place, no link and no receipt. @default none */
   readonly runnerToken?: string | null;
 }
@@ -107,6 +109,8 @@ export interface StoredModel {
   readonly missing: number;
   /** All there and compared with its hashes. */
   readonly complete: boolean;
+  /** Bytes of packed weights that are kept with it, beside `bytes`. */
+  readonly packed: number;
   /** The file with the weights, where it is named. */
   readonly weights: string | null;
   /** Commit and licence as the hub had them; null for models from elsewhere. */

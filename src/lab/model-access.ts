@@ -2,6 +2,8 @@ import type { ResultStore } from '../captures/result-store.ts';
 import type { Engine, LoadProgress } from '../engine/engine.ts';
 import type { LoadOptions } from '../engine/options.ts';
 import type { ModelFiles } from '../model/model.ts';
+import type { PackedStore } from '../model/packed-store.ts';
+import type { OriginFile } from '../model/packed-weights.ts';
 import type { ChosenFile } from '../store/files.ts';
 import type { EngineReason } from './engine-choice.ts';
 import type { DeviceReport, LoadRequest, StorageState } from './engine-protocol.ts';
@@ -24,8 +26,17 @@ export interface OpenModel {
   readonly files: ModelFiles;
   /** What was chosen on the way to its files, one sentence each. */
   readonly notes?: readonly string[];
+  /** Where its packed weights may be kept. @default nowhere */
+  readonly packed?: PackedPlaces | null;
   /** Where the model runs elsewhere, its engine and what else needs its weights; absent where they are read and run here. */
   readonly remote?: RemoteModel;
+}
+
+export interface PackedPlaces {
+  /** The model's files, by their hashes. */
+  readonly files: readonly OriginFile[];
+  /** @throws what the file system throws */
+  store(quantization: 'q8' | 'q4'): Promise<PackedStore>;
 }
 
 export interface RemoteModel {

@@ -1,3 +1,4 @@
+import type { Crc32 } from '../formats/crc32.ts';
 import { isRecord, readJson } from '../formats/json.ts';
 import { safetensorsHeader, type SafetensorsEntry } from '../formats/safetensors.ts';
 import { tensorLayout } from './layout.ts';
@@ -13,8 +14,8 @@ import type { Quantization, WeightSource } from './weights.ts';
  * are known (docs/decisions/weight-cache.md).
  */
 
-/** Changes when the same weights would be packed otherwise. */
-export const PACKING = 1;
+/** Changes when the same weights would be packed otherwise, or the header says other things. */
+const PACKING = 2;
 const FORMAT = 'tiller-packed-weights';
 
 /** One matrix of the file. */
@@ -33,8 +34,11 @@ export interface PackedOrigin {
   readonly identity: string;
   readonly quantization: 'q8' | 'q4';
   /** Files of the source as they were: a source that was touched since is packed anew. */
-  readonly files: readonly { readonly name: string; readonly bytes: number; readonly modified: number }[];
+  readonly files: readonly OriginFile[];
 }
+
+/** By its hash where that is known, else by when it was changed last, in milliseconds. */
+export type OriginFile = { readonly name: string; readonly bytes: number } & ({ readonly sha256: string } | { readonly modified: number });
 
 /** The matrices that engines keep in int8 or int4, in the order of loading. */
 export function packedLayout(spec: ModelSpec, source: Pick<WeightSource, 'tensors'>, quantization: Quantization): PackedMatrix[] {
@@ -54,13 +58,19 @@ export const packedBytes = (layout: readonly PackedMatrix[]): number =>
 const dataName = ({ name, kind }: PackedMatrix): string => `${name}.${kind}`;
 const scalesName = ({ name }: PackedMatrix): string => `${name}.scales`;
 
-/** CRC-32 of the data and the scales of each matrix, in the order of the layout, as hexadecimal digits. */
+/** CRC-32 of the data and the scales of each matrix, in the order of the layout. The header has them, and then that of the note, as hexadecimal digits. */
 export type Checksums = readonly { readonly data: number; readonly scales: number }[];
 
 const hex = (value: number): string => (value >>> 0).toString(16).padStart(8, '0');
 
 /** Length, header and padding. Zeros stand for checksums that are not known yet. */
-export function packedHeader(layout: readonly PackedMatrix[], origin: PackedOrigin, note: string, checksums: Checksums | null): Uint8Array {
+export function packedHeader(
+  layout: readonly PackedMatrix[],
+  origin: PackedOrigin,
+  note: string,
+  checksums: Checksums | null,
+  crc32: Crc32,
+): Uint8Array {
   const tensors = layout.flatMap((matrix) => [
     { name: dataName(matrix), dtype: 'U8', shape: [matrix.rows, matrix.dataBytes] },
     { name: scalesName(matrix), dtype: 'F16', shape: [matrix.rows, matrix.scaleBytes / 2] },
@@ -71,7 +81,7 @@ export function packedHeader(layout: readonly PackedMatrix[], origin: PackedOrig
     packing: String(PACKING),
     origin: JSON.stringify(origin),
     note,
-    crc32: sums,
+    crc32: sums + hex(crc32(new TextEncoder().encode(note))),
   });
 }
 
@@ -90,13 +100,15 @@ export function packedPlaces(
   metadata: unknown,
   layout: readonly PackedMatrix[],
   origin: PackedOrigin,
+  sumOf: Crc32,
 ): { readonly places: ReadonlyMap<string, PackedPlace>; readonly note: string } | { readonly stale: string } {
   if (!isRecord(metadata) || metadata.format !== FORMAT) return { stale: 'it is no file of packed weights' };
   if (metadata.packing !== String(PACKING)) return { stale: 'another version packed it' };
   if (metadata.origin !== JSON.stringify(origin)) return { stale: whatChanged(metadata.origin, origin) };
   const { crc32, note } = metadata;
-  if (typeof crc32 !== 'string' || crc32.length !== 16 * layout.length || !/^[0-9a-f]*$/.test(crc32) || typeof note !== 'string')
+  if (typeof crc32 !== 'string' || crc32.length !== 16 * layout.length + 8 || !/^[0-9a-f]*$/.test(crc32) || typeof note !== 'string')
     return { stale: 'its checksums are damaged' };
+  if (crc32.slice(-8) !== hex(sumOf(new TextEncoder().encode(note)))) return { stale: 'its header is damaged' };
   if (entries.size !== 2 * layout.length) return { stale: 'it holds other tensors' };
   const places = new Map<string, PackedPlace>();
   for (const [index, matrix] of layout.entries()) {

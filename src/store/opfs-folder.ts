@@ -16,6 +16,12 @@ export function storeError(cause: unknown, name: string): TillerError {
 export const plainFileName = (name: string): string =>
   name.replace(/[^A-Za-z0-9._-]/g, (char) => `~${char.codePointAt(0)?.toString(16) ?? ''}~`).slice(0, 200);
 
+/** Bytes that the browser still lets this page store; null where it does not say. */
+export async function opfsRoom(): Promise<number | null> {
+  const { quota, usage } = await navigator.storage.estimate();
+  return quota === undefined || usage === undefined ? null : quota - usage;
+}
+
 async function fileOf(folder: FileSystemDirectoryHandle, name: string): Promise<File | null> {
   try {
     return await (await folder.getFileHandle(plainFileName(name))).getFile();
@@ -75,9 +81,6 @@ export function opfsFolder(folder: FileSystemDirectoryHandle): ModelFolder {
         await file.truncate(bytes.length);
       });
     },
-    async room() {
-      const { quota, usage } = await navigator.storage.estimate();
-      return quota === undefined || usage === undefined ? null : quota - usage;
-    },
+    room: opfsRoom,
   };
 }

@@ -1,8 +1,10 @@
 import { TillerError } from '../errors/error.ts';
 import type { FileAccess } from '../model/files.ts';
+import type { PackedStore } from '../model/packed-store.ts';
 import type { Manifest } from './manifest.ts';
 import { isComplete, readManifest, type ModelFolder } from './model-folder.ts';
-import { opfsFolder, plainFileName, storeError } from './opfs-folder.ts';
+import { opfsFolder, opfsRoom, plainFileName, storeError } from './opfs-folder.ts';
+import { packedBytesIn, packedInOpfs } from './opfs-packed.ts';
 
 /**
  * Models in the browser's private file system: a folder a model, its files as they came, and a manifest. Files grow as they
@@ -16,6 +18,8 @@ export interface StoredFolder {
   readonly have: readonly number[];
   /** All files are there and were compared with their hashes. */
   readonly complete: boolean;
+  /** Bytes of packed weights that are kept with it. */
+  readonly packed: number;
 }
 
 const STORE = 'the browser’s storage';
@@ -51,7 +55,7 @@ export class OpfsStore {
         const manifest = await readManifest(folder);
         if (!manifest) continue;
         const have = await Promise.all(manifest.files.map(({ name }) => folder.size(name)));
-        folders.push({ key, manifest, have, complete: isComplete(manifest, have) });
+        folders.push({ key, manifest, have, complete: isComplete(manifest, have), packed: await packedBytesIn(handle) });
       }
       return folders.sort((a, b) => a.key.localeCompare(b.key));
     } catch (cause) {
@@ -80,6 +84,12 @@ export class OpfsStore {
     };
   }
 
+  /** Where packed weights of a stored model lie or may lie. */
+  async packed(key: string, quantization: 'q8' | 'q4'): Promise<PackedStore> {
+    return packedInOpfs(await (await this.#root()).getDirectoryHandle(key), quantization, opfsRoom);
+  }
+
+  /** With all that is kept with it. */
   async remove(key: string): Promise<void> {
     try {
       await (await this.#root()).removeEntry(key, { recursive: true });
