@@ -114,8 +114,9 @@ describe('summaries', () => {
     expect(() => quantile([], 0.5)).toThrow(code('stats/rows'));
     fc.assert(
       fc.property(numbers, (values) => {
-        expect(quantile(values, 0)).toBe(Math.min(...values));
-        expect(quantile(values, 1)).toBe(Math.max(...values));
+        // Sorting leaves 0 and -0 as they come; adding 0 makes both one.
+        expect(quantile(values, 0) + 0).toBe(Math.min(...values) + 0);
+        expect(quantile(values, 1) + 0).toBe(Math.max(...values) + 0);
         expect(quantile(values, 0.3)).toBeLessThanOrEqual(quantile(values, 0.7));
       }),
     );
