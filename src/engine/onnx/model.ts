@@ -20,7 +20,7 @@ import {
 } from './pieces.ts';
 import type { WeightReader } from './read-weights.ts';
 import { kernelBlockOutput, kernelContext, kernelGateUp, kernelHead, kernelQkv, type KernelContext } from './kernels/kernel-pieces.ts';
-import type { Products, WovenMatrices } from './kernels/products.ts';
+import type { Products } from './kernels/products.ts';
 import { SessionPiece, type Runnable } from './runnable.ts';
 import { Piece, type OnnxRuntime } from './runtime.ts';
 import { SplitHead, type HeadPart } from './split-piece.ts';
@@ -88,8 +88,6 @@ export async function loadModel(options: LoadModelOptions): Promise<OnnxModel> {
   const total = spec.layers * 4 + 2;
   let built = 0;
   let weightBytes = 0;
-  /** Threads are chosen by the product that takes longest. */
-  let largest: WovenMatrices | null = null;
   const session = async (model: PieceModel, ...matrices: readonly Matrix[]): Promise<Runnable> => {
     const piece = new SessionPiece(runtime, await Piece.create(runtime, model, threads), rowByRow);
     released.push(piece);
@@ -136,7 +134,7 @@ export async function loadModel(options: LoadModelOptions): Promise<OnnxModel> {
       head,
       attention,
       distributions,
-      kernelThreads: products && largest ? await products.ready(largest, options.now) : null,
+      kernelThreads: products && (await products.ready(options.now)),
       weightBytes: weightBytes + (products?.bytes ?? 0) + embeddingBytes(embedding),
       release,
     };
@@ -188,11 +186,7 @@ export async function loadModel(options: LoadModelOptions): Promise<OnnxModel> {
       };
       const gateUp = await piece(
         [gateUpWeights.gate, gateUpWeights.up],
-        (own) => {
-          const made = kernelGateUp(own, gateUpWeights);
-          largest ??= made.woven;
-          return made;
-        },
+        (own) => kernelGateUp(own, gateUpWeights),
         () => gateUpPiece(context, gateUpWeights),
       );
       const postMlpNorm = spec.sandwichNorm ? await norm('post_mlp_norm', layer) : null;

@@ -42,7 +42,7 @@ describe.each(['llama_gqa_tied', 'gemma3', 'qwen2', 'llama_odd_sizes'])('pieces 
         outputs: Math.max(vocab, 2 * intermediate, (heads + 2 * kvHeads) * headDim, hidden) + 24,
       });
       const piece = own(kernelContext(spec, products));
-      await products.ready(products.add([matrix(8, 32, false)]), () => 0);
+      await products.ready(() => 0);
       const session = new SessionPiece(runtime, await Piece.create(runtime, model, 1), 1);
       for (const rows of [1, 6]) {
         const given = Object.fromEntries(Object.entries(inputs).map(([key, values]) => [key, values.slice(0, (values.length / 6) * rows)]));

@@ -5,7 +5,7 @@ import type { BlockOutputWeights, GateUpWeights, QkvWeights } from '../pieces.ts
 import type { Matrix } from '../matrix.ts';
 import type { Arrays, Runnable } from '../runnable.ts';
 import { Scratch } from '../scratch.ts';
-import type { Products, WovenMatrices } from './products.ts';
+import type { Products } from './products.ts';
 
 /** The pieces of pieces.ts on our own products. Norms and activations are the reference engine's. */
 
@@ -55,13 +55,9 @@ export function kernelBlockOutput({ spec, products, scratch }: KernelContext, { 
 }
 
 /** x -> act and up, or hidden = act * up. */
-export function kernelGateUp(
-  { spec, products, scratch }: KernelContext,
-  weights: GateUpWeights,
-): Runnable & { readonly woven: WovenMatrices } {
+export function kernelGateUp({ spec, products, scratch }: KernelContext, weights: GateUpWeights): Runnable {
   const woven = products.add([weights.gate, weights.up]);
   return {
-    woven,
     run(rows, { x }, outputs: Partial<Arrays>) {
       const normed = scratch.get('normed', x.length);
       rmsNorm(x, weights.norm, spec.normEps, 0, rows, spec.hidden, normed);

@@ -35,6 +35,8 @@ export class Products {
   private team: Team | null = null;
   /** Bytes of woven matrices. */
   bytes = 0;
+  /** What takes longest, and its bytes: threads are chosen by it. */
+  private largest: { readonly woven: WovenMatrices; readonly bytes: number } | null = null;
 
   constructor(
     private readonly host: KernelHost,
@@ -74,11 +76,14 @@ export class Products {
       strands += strandsOf(outputs);
       return { outputs, firstStrand, bias };
     });
-    return { arena, kind, inputs, at, strands, parts };
+    const woven = { arena, kind, inputs, at, strands, parts };
+    if (!this.largest || bytes > this.largest.bytes) this.largest = { woven, bytes };
+    return woven;
   }
 
-  /** After the last matrix: threads are started, and it is measured how many help. @param largest the product that is measured */
-  async ready(largest: WovenMatrices, now: () => number): Promise<string> {
+  /** After the last matrix: threads are started, and it is measured how many help. Says which; null where nothing was added. */
+  async ready(now: () => number): Promise<string | null> {
+    if (!this.largest) return null;
     const memories = this.arenas.map(({ memory }) => memory);
     this.instances = memories.map(
       (memory) => new WebAssembly.Instance(this.module, { env: { memory } }).exports as unknown as ProductExports,
@@ -90,7 +95,7 @@ export class Products {
     const helpers = started.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
     const missing = asked.length - helpers.length;
     this.team = new Team(this.instances, control, helpers);
-    const line = this.choose(this.team, largest, now);
+    const line = this.choose(this.team, this.largest.woven, now);
     return missing === 0 ? line : `${line}; ${missing} of ${asked.length} more threads did not start`;
   }
 
